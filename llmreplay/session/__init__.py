@@ -1,0 +1,55 @@
+"""The one decision for each request: replayed, forwarded to be recorded, passed on, or refused.
+
+    decide(request, edge)       asks the sessions that are open, the innermost first
+    Session                     one cassette (or script) in use, and all that happened to it
+    Take                        one exchange while it is being recorded
+    current()                   the session of this task, thread or process
+"""
+
+from __future__ import annotations
+
+from llmreplay.session._context import (
+    block,
+    current,
+    decide,
+    enter,
+    forwarding,
+    is_forwarding,
+    leave,
+    open_sessions,
+)
+from llmreplay.session._session import (
+    Answerer,
+    Forward,
+    PassOn,
+    RecordMode,
+    Replay,
+    Session,
+    Split,
+    Tally,
+    Unused,
+    is_loopback,
+)
+from llmreplay.session._take import Take
+
+__all__ = [
+    "Answerer",
+    "Forward",
+    "PassOn",
+    "RecordMode",
+    "Replay",
+    "Session",
+    "Split",
+    "Take",
+    "Tally",
+    "Unused",
+    "block",
+    "current",
+    "decide",
+    "enter",
+    "forwarding",
+    "is_forwarding",
+    "is_loopback",
+    "leave",
+    "open_sessions",
+]
