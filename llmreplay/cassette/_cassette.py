@@ -60,20 +60,20 @@ class _Entry:
                 raise _broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1) from None
         return self._exchange
 
-    @property
-    def keys(self) -> Key:
+    def keys(self, redaction: Redaction) -> Key:
+        """Return the keys as the file has them, or of the request as it would be redacted."""
         if self._keys is None:
-            self._keys = key(self.exchange.request)
+            self._keys = key(redaction.request(self.exchange.request))
         return self._keys
 
-    def document(self) -> bytes:
+    def document(self, redaction: Redaction) -> bytes:
         """Return the document with its opening line."""
         if self.text is None:
             try:
                 self.text = _native.write(self.exchange)
             except _native.Damaged as error:
                 raise CassetteError(str(error), path=self.path) from None
-        return _native.opening(self.text, self.keys) + self.text
+        return _native.opening(self.text, self.keys(redaction)) + self.text
 
 
 class _Exchanges(Sequence["Exchange"]):
@@ -161,11 +161,14 @@ class Cassette:
         """Add an exchange at the end."""
         self._entries.append(_Entry(exchange))
 
-    def keys(self, ignore: Ignore) -> list[Key]:
-        """Return what each request is looked up by; nothing is parsed if `ignore` is empty."""
+    def keys(self, ignore: Ignore, redaction: Redaction) -> list[Key]:
+        """Return what each request is looked up by, redacted as live ones are before they are.
+
+        Nothing of a native file is parsed if `ignore` is empty.
+        """
         if not ignore:
-            return [entry.keys for entry in self._entries]
-        return [key(entry.exchange.request, ignore) for entry in self._entries]
+            return [entry.keys(redaction) for entry in self._entries]
+        return [key(redaction.request(entry.exchange.request), ignore) for entry in self._entries]
 
     def redact(self, redaction: Redaction | None = None) -> None:
         """Take every secret out, and every header that is not on the list of those worth keeping."""
@@ -205,8 +208,8 @@ class Cassette:
                 self._entries = [] if on_disk is None else _read(self.path, on_disk)[0]
             new = [_Entry(exchange) for exchange in taken]
             if changes == "replace":
-                replaced = {entry.keys.exact for entry in new}
-                self._entries = [entry for entry in self._entries if entry.keys.exact not in replaced]
+                replaced = {entry.keys(redaction).exact for entry in new}
+                self._entries = [entry for entry in self._entries if entry.keys(redaction).exact not in replaced]
             self._entries += new
             self._write(self.path, self.format, redaction)
 
@@ -220,7 +223,7 @@ class Cassette:
             for entry in self._entries:
                 # What stands in a file as it was written has been searched already.
                 known = entry.text is not None and not entry.edited and entry.line
-                piece = entry.document()
+                piece = entry.document(redaction)
                 if not known:
                     _refuse_secrets(target, piece, line, redaction)
                 pieces.append(piece)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from llmreplay.matching._keys import GENERATED, NOTHING, Ignore, content
+from llmreplay.redaction import PLACEHOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -210,8 +211,14 @@ def _compare(path: str, recorded: Any, sent: Any) -> Iterator[Difference]:
         yield from (
             _compare_named(path, *named) if named[0] is not None and named[1] is not None else _compare_turns(path, recorded, sent)
         )
-    elif recorded != sent:
+    elif recorded != sent and not _both_redacted(recorded, sent):
         yield Difference(path or "body", recorded, sent)
+
+
+def _both_redacted(recorded: Any, sent: Any) -> bool:
+    if not isinstance(recorded, str) or not isinstance(sent, str) or "redacted-" not in recorded:
+        return False
+    return PLACEHOLDERS.sub("", recorded) == PLACEHOLDERS.sub("", sent)
 
 
 def _by_name(items: list[Any]) -> dict[str, Any] | None:

@@ -160,7 +160,7 @@ def content(request: Request, ignore: Ignore = NOTHING) -> Any:
     if content_type.startswith("multipart/"):
         return _without_boundary(body, content_type)
     if content_type.startswith("application/x-www-form-urlencoded"):
-        return sorted(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
+        return _form(body)
     if body.lstrip()[:1] in (b"{", b"["):
         try:
             value = json.loads(body, parse_float=_number)
@@ -170,6 +170,13 @@ def content(request: Request, ignore: Ignore = NOTHING) -> Any:
             value = _pruned(value, steps)
         return value
     return body.decode("latin-1")
+
+
+def _form(body: bytes) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for name, value in parse_qsl(body.decode("latin-1"), keep_blank_values=True):
+        fields.setdefault(name, []).append(value)
+    return fields
 
 
 def _spelled(value: Any) -> str:

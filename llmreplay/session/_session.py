@@ -248,6 +248,7 @@ class Session:
         self.ignore = parse_ignore(ignore)
         self.allowed_hosts = frozenset(host.lower() for host in _listed("allowed_hosts", allowed_hosts))
         self.redaction = redaction or Redaction()
+        self.fresh = fresh
         self.remedy = remedy
         self.script = script
         self.parent: Session | None = None
@@ -259,7 +260,7 @@ class Session:
         self._lock = threading.RLock()
         self._records_everything = record in ("all", "rewrite") or (record == "once" and fresh)
         self._records_misses = self._records_everything or record == "new_episodes"
-        self._index = _Index([] if self._records_everything else cassette.keys(self.ignore))
+        self._index = _Index([] if self._records_everything else cassette.keys(self.ignore, self.redaction))
         self._next = 0
         self._finished = self._told = False
         self._takes: dict[int, Take] = {}
@@ -377,7 +378,8 @@ class Session:
         if unused:
             return UnusedExchanges(
                 render(
-                    f"{_count(len(unused), 'recorded exchange')} of {len(self._index.keys)} never asked for.",
+                    f"{len(unused)} of {_count(len(self._index.keys), 'recorded exchange')} "
+                    f"{'was' if len(unused) == 1 else 'were'} never asked for.",
                     [self._where(), *_unused_lines(unused)],
                     [
                         *self._record_again("Asked no more on purpose?"),
@@ -439,7 +441,8 @@ class Session:
     def _unmatched(self, request: Request) -> UnmatchedRequest:
         with self._lock:
             recorded = [] if self._records_everything else [
-                (exchange.request, at in self._index.played) for at, exchange in enumerate(self.cassette.exchanges)
+                (self.redaction.request(exchange.request), at in self._index.played)
+                for at, exchange in enumerate(self.cassette.exchanges)
             ]
         mismatch = explain(request, recorded, self.ignore)
         remedies = self._record_again("Changed on purpose?" if recorded else "Not recorded yet?")
@@ -460,7 +463,8 @@ class Session:
         return self._unmatched(request)
 
     def _where(self) -> str:
-        return f"cassette: {self.cassette.path or 'without a path'} (record={self.record})"
+        missing = ", no such file yet" if self.fresh else ""
+        return f"cassette: {self.cassette.path or 'without a path'} (record={self.record}{missing})"
 
     def _record_again(self, when: str) -> list[str]:
         return [f"{when} Record again: {self.remedy}"] if self.remedy else []

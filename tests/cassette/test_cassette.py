@@ -236,8 +236,8 @@ def test_keys_are_taken_from_the_file_unless_something_is_ignored(tmp_path):
     path = tmp_path / "x.yaml"
     Cassette([chat("one"), chat("two")]).save(path)
 
-    plain = load(path).keys(parse_ignore(()))
-    widened = load(path).keys(parse_ignore(["messages[*].content"]))
+    plain = load(path).keys(parse_ignore(()), RULES)
+    widened = load(path).keys(parse_ignore(["messages[*].content"]), RULES)
 
     assert len({key.exact for key in plain}) == 2
     assert len({key.exact for key in widened}) == 1
@@ -272,7 +272,7 @@ def test_an_exchange_whose_text_was_forged_is_told_when_it_is_asked_for(tmp_path
 
     path = tmp_path / "x.yaml"
     text = b"request: nothing\n"
-    key = Cassette([chat("one")]).keys(parse_ignore(()))[0]
+    key = Cassette([chat("one")]).keys(parse_ignore(()), RULES)[0]
     path.write_bytes(_native.HEAD + _native.opening(text, key) + text + _native.END)
     cassette = load(path)
 
