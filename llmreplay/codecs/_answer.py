@@ -1,0 +1,99 @@
+"""An exchange as an answer or an error: what is the same for all wires.
+
+A stream is told by its body rather than its headers: content types are missing or wrong in
+recordings, and gateways answer a request for a stream with the JSON of an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmreplay.codecs import _errors
+from llmreplay.completion import CompletionError, StreamError, told
+
+if TYPE_CHECKING:
+    from llmreplay.codecs._base import Codec, StreamDecoder
+    from llmreplay.completion import CompletionResponse, StreamEvent
+    from llmreplay.exchange import Exchange, Request, Response
+
+__all__ = ["decode", "events"]
+
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":", b"\xef\xbb\xbf")
+
+
+def decode(codec: Codec, exchange: Exchange) -> CompletionResponse:
+    """Return the answer of an exchange; raise `CompletionError` if it has none."""
+    response = exchange.response
+    if response is None or not _is_stream(response, exchange.request):
+        return _plain(codec, exchange)
+    decoder = codec.decode_stream(response, exchange.request)
+    for chunk in response.chunks:
+        decoder.feed(chunk.data)
+    decoder.close()
+    problem = _stream_error(decoder, response, codec.provider(exchange.request))
+    if problem is not None:
+        raise problem
+    assert decoder.response is not None  # noqa: S101  or there was an error
+    return decoder.response
+
+
+def events(codec: Codec, exchange: Exchange) -> list[StreamEvent]:
+    """Return what the client was told, in order."""
+    response = exchange.response
+    if response is None or not _is_stream(response, exchange.request):
+        try:
+            return told(_plain(codec, exchange))
+        except CompletionError as error:
+            return [StreamError(error=error)]
+    decoder = codec.decode_stream(response, exchange.request)
+    found = [event for chunk in response.chunks for event in decoder.feed(chunk.data)]
+    found += decoder.close()
+    problem = _stream_error(decoder, response, codec.provider(exchange.request))
+    if problem is not None and problem is not decoder.error:
+        found.append(StreamError(error=problem))
+    return found
+
+
+def _plain(codec: Codec, exchange: Exchange) -> CompletionResponse:
+    provider, response = codec.provider(exchange.request), exchange.response
+    if response is None:
+        assert exchange.failure is not None  # noqa: S101  an exchange has one or the other
+        raise _errors.failed(exchange.failure, provider)
+    if response.ended == "cut" and response.failure is not None:  # even if the body came whole
+        raise _errors.broken(response.failure, response, provider)
+    if response.status >= 400:  # noqa: PLR2004  the statuses of errors
+        raise codec.decode_error(response, exchange.request)
+    if response.json is None:
+        raise (
+            _errors.left(response, provider)
+            if response.ended == "closed"
+            else _errors.not_json(response, provider)
+        )
+    return codec.decode_response(response, exchange.request)
+
+
+def _stream_error(decoder: StreamDecoder, response: Response, provider: str | None) -> CompletionError | None:
+    """Return what the client met: an error in the stream, or an end that came too early."""
+    if decoder.error is not None:
+        return decoder.error
+    if decoder.response is not None:
+        return None
+    if response.failure is not None:
+        return _errors.broken(response.failure, response, provider)
+    return (
+        _errors.left(response, provider)
+        if response.ended == "closed"
+        else _errors.truncated(response, provider)
+    )
+
+
+def _is_stream(response: Response, request: Request) -> bool:
+    if not 200 <= response.status < 300:  # noqa: PLR2004  the statuses of answers
+        return False
+    start = response.body[:64].lstrip()
+    if start[:1] in {b"{", b"["}:
+        return False
+    if start.startswith(_FIELDS):
+        return True
+    kind = response.header("content-type") or ""
+    return "event-stream" in kind or (not start and b'"stream":true' in request.body.replace(b" ", b""))
