@@ -5,8 +5,8 @@ Rules:
 * A session is opened, the edges are installed, and both are undone however the block ends.
 * A block that raises is a failed one: its recording never takes the place of a good one, and what
   was refused is added to the exception as a note, since it may well be the cause.
-* While nothing may go to the network, provider keys that are not set get a dummy value, so that SDK
-  clients can be built on a machine that has none.
+* While no call of a model may go to the network, provider keys that are not set get a dummy value,
+  so that SDK clients can be built on a machine that has none.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ class use_cassette:  # noqa: N801  used as a function is
 
     def __enter__(self) -> Cassette:
         if self._session is not None:
-            raise OptionError("use_cassette", self._path.name, "one block at a time; make another one for the next")
+            raise OptionError(
+                "use_cassette", self._path.name, "one block at a time; make another one for the next"
+            )
         self._session = open_session(self._path, **self._options)
         return self._session.cassette
 
@@ -179,7 +181,7 @@ class use_cassette:  # noqa: N801  used as a function is
                 with use_cassette(path, **options):
                     return function(*args, **kwargs)
 
-        return replayed  # type: ignore[no-any-return]  wraps keeps the signature
+        return replayed  # type: ignore[no-any-return]  # wraps keeps the signature
 
 
 def open_session(
@@ -208,13 +210,13 @@ def open_session(
         cassette,
         record=record,
         fresh=fresh,
-        redaction=Redaction(patterns=redact, keep_headers=keep_headers),
+        redaction=Redaction(patterns=redact, keep_headers=keep_headers, first=cassette.placeholders + 1),
         remedy=remedy or f'use_cassette("{path}", record="rewrite")',
         **options,
     )
     intercept.install()
     try:
-        if not session.live:
+        if not session.records:
             _dummies.lend()
         sessions.enter(session)
     except BaseException:  # pragma: no cover  neither of them fails
@@ -227,7 +229,7 @@ def close(session: Session, *, failed: bool = False) -> None:
     """End a session, write what it recorded, and raise what there is to complain of."""
     sessions.leave(session)
     intercept.uninstall()
-    if not session.live:
+    if not session.records:
         _dummies.take_back()
     session.finish(failed=failed)
     if session.unused == "warn" and not failed and (left := session.leftovers()):
@@ -242,23 +244,25 @@ class _Dummies:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._borrowers = 0
-        self._lent: list[str] = []
+        self._before: dict[str, str | None] = {}
 
     def lend(self) -> None:
         with self._lock:
             self._borrowers += 1
             if self._borrowers == 1:
-                self._lent = [name for name in _KEYS if not os.environ.get(name)]
-                os.environ.update(dict.fromkeys(self._lent, DUMMY_KEY))
+                self._before = {name: os.environ.get(name) for name in _KEYS if not os.environ.get(name)}
+                os.environ.update(dict.fromkeys(self._before, DUMMY_KEY))
 
     def take_back(self) -> None:
         with self._lock:
             self._borrowers -= 1
             if self._borrowers == 0:
-                for name in self._lent:
+                for name, value in self._before.items():
                     if os.environ.get(name) == DUMMY_KEY:
                         del os.environ[name]
-                self._lent = []
+                        if value is not None:
+                            os.environ[name] = value
+                self._before = {}
 
 
 _dummies = _Dummies()

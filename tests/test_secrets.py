@@ -17,7 +17,7 @@ from tests.loopback import Reply, Server
 
 
 def made_up(prefix: str, length: int, alphabet: str = "a1B2c3D4e5F6g7H8i9J0kLmNoPqRsTuVwXyZ") -> str:
-    """A secret that looks like a real one, put together here so that no scanner takes this file for a leak."""
+    """A secret that looks like a real one, made here so that no scanner takes this file for a leak."""
     return prefix + (alphabet * 10)[3 : 3 + length]
 
 
@@ -44,7 +44,14 @@ SHAPES = {
     "jwt": ".".join((made_up("eyJ", 30), made_up("eyJ", 60), made_up("", 40))),
     "stripe": made_up("sk_live_", 24),
 }
-PRIVATE_KEY = f"-----BEGIN {'RSA'} PRIVATE KEY-----\n{made_up('MIIE', 64)}\n{made_up('x', 64)}\n-----END {'RSA'} PRIVATE KEY-----"
+PRIVATE_KEY = "\n".join(
+    (
+        f"-----BEGIN {'RSA'} PRIVATE KEY-----",
+        made_up("MIIE", 64),
+        made_up("x", 64),
+        f"-----END {'RSA'} PRIVATE KEY-----",
+    )
+)
 ENVIRONMENT = {
     "OPENAI_API_KEY": made_up("plainvalue", 20),
     "INTERNAL_TOKEN": made_up("tok", 12),
@@ -64,7 +71,15 @@ def event_answer(text: str) -> list[bytes]:
 
     def chunk(delta: dict) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": None}
-        return wires.sse({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
+        return wires.sse(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "m",
+                "choices": [choice],
+            }
+        )
 
     return [chunk({"content": text[at : at + 3]}) for at in range(0, len(text), 3)] + [b"data: [DONE]\n\n"]
 
@@ -77,11 +92,17 @@ PLACES = {
     "query": lambda s: {"query": f"key={quote(s)}"},
     "query of another name": lambda s: {"query": f"state={quote(s)}"},
     "prompt": lambda s: {"prompt": f"my key is {s}, keep it"},
-    "tool arguments": lambda s: {"prompt": json.dumps({"token_to_use": s, "nested": json.dumps({"deep": s})})},
+    "tool arguments": lambda s: {
+        "prompt": json.dumps({"token_to_use": s, "nested": json.dumps({"deep": s})})
+    },
     "base64": lambda s: {"prompt": base64.b64encode(f"before the key {s} after it".encode()).decode()},
-    "data url": lambda s: {"prompt": "data:text/plain;base64," + base64.b64encode(f"a key: {s}.".encode()).decode()},
+    "data url": lambda s: {
+        "prompt": "data:text/plain;base64," + base64.b64encode(f"a key: {s}.".encode()).decode()
+    },
     "answer": lambda s: {"reply": Reply.json(wires.openai_chat(f"your key is {s}", []))},
-    "answer header": lambda s: {"reply": Reply.json({}, headers=[("set-cookie", s), ("x-session", s), ("server", s)])},
+    "answer header": lambda s: {
+        "reply": Reply.json({}, headers=[("set-cookie", s), ("x-session", s), ("server", s)])
+    },
     "compressed answer": lambda s: {"reply": Reply.json(wires.openai_chat(s, []), coding="gzip")},
     "stream cut by the network": lambda s: {"reply": Reply.sse(chunked_answer(s))},
     "stream cut by the provider": lambda s: {"reply": Reply.sse(event_answer(s))},
@@ -92,7 +113,10 @@ PLACES = {
 def record(tmp_path, headers=(), query: str = "", prompt: str = "hi", reply: Reply | None = None):
     path = tmp_path / "x.yaml"
     body = {"model": "gpt-5.5", "messages": [{"role": "user", "content": prompt}]}
-    with Server(reply or Reply.json(wires.openai_chat("hello", []))) as server, use_cassette(path, record="once"):
+    with (
+        Server(reply or Reply.json(wires.openai_chat("hello", []))) as server,
+        use_cassette(path, record="once"),
+    ):
         url = f"{server.url}/v1/chat/completions" + (f"?{query}" if query else "")
         received = httpx.post(url, json=body, headers=dict(headers)).content
     return path, received
@@ -108,7 +132,9 @@ def seen_in(data: bytes, secret: str, depth: int = 2) -> bool:
     text = data.decode()
     values = re.findall(r'"content":\s*"((?:[^"\\]|\\.)*)"', text)
     views = [text, "".join(text.split()), "".join(values)]
-    if any("".join(spelled.split()) in "".join(view.split()) for view in views for spelled in spellings(secret)):
+    if any(
+        "".join(spelled.split()) in "".join(view.split()) for view in views for spelled in spellings(secret)
+    ):
         return True
     if not depth:
         return False

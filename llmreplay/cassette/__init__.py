@@ -1,7 +1,7 @@
 """Cassettes: files of recorded exchanges.
 
-    load(path)                  any format that llmreplay reads -> Cassette
-    Cassette.save(path)         the native format (`_native`), or vcrpy's (`_vcr`)
+load(path)                  any format that llmreplay reads -> Cassette
+Cassette.save(path)         the native format (`_native`), or vcrpy's (`_vcr`)
 """
 
 from __future__ import annotations

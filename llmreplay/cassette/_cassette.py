@@ -9,13 +9,21 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from llmreplay import codecs
-from llmreplay.cassette import _native, _store, _vcr
-from llmreplay.errors import BrokenCassette, CassetteError, CassetteNotFound, OptionError, SecretInCassette, render
+from llmreplay.cassette import _document, _native, _store, _vcr
+from llmreplay.errors import (
+    BrokenCassette,
+    CassetteError,
+    CassetteNotFound,
+    OptionError,
+    SecretInCassette,
+    render,
+)
 from llmreplay.matching import Ignore, Key, key
 from llmreplay.redaction import Redaction
 
@@ -24,12 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmreplay.completion import CompletionRequest, Usage
+    from llmreplay.errors import Refusal
     from llmreplay.exchange import Exchange
 
 __all__ = ["Cassette", "Format", "load", "repair"]
 
 Format = Literal["llmreplay", "vcr"]
 """The formats a cassette can be written in."""
+
+_PLACEHOLDER = re.compile(rb"redacted-(\d+)")
 
 Changes = Literal["add", "replace", "rewrite"]
 """What new exchanges do to a file: join the old ones, take the place of equal ones, or of all."""
@@ -55,8 +66,8 @@ class _Entry:
     def exchange(self) -> Exchange:
         if self._exchange is None:
             try:
-                self._exchange = _native.read(self.text or b"")
-            except _native.Damaged as error:
+                self._exchange = _document.read(self.text or b"")
+            except _document.Damaged as error:
                 raise _broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1) from None
         return self._exchange
 
@@ -70,8 +81,8 @@ class _Entry:
         """Return the document with its opening line."""
         if self.text is None:
             try:
-                self.text = _native.write(self.exchange)
-            except _native.Damaged as error:
+                self.text = _document.write(self.exchange)
+            except _document.Damaged as error:
                 raise CassetteError(str(error), path=self.path) from None
         return _native.opening(self.text, self.keys(redaction)) + self.text
 
@@ -111,11 +122,14 @@ class Cassette:
     was only loaded, they are its content.
     """
 
-    def __init__(self, exchanges: Iterable[Exchange] = (), *, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, exchanges: Iterable[Exchange] = (), *, path: str | os.PathLike[str] | None = None
+    ) -> None:
         self.path = None if path is None else Path(path)
         self.format: Format = "llmreplay"
         self._entries = [_Entry(exchange) for exchange in exchanges]
         self._calls: dict[int, Exchange] | None = None
+        self._refusals: list[Refusal] = []
         self._read_from: bytes | None = None
 
     def __repr__(self) -> str:
@@ -142,6 +156,11 @@ class Cassette:
         return [call.decode_request() for call in self.calls if codecs.is_llm_call(call.request)]
 
     @property
+    def refusals(self) -> list[Refusal]:
+        """What this session refused and nobody has taken note of; clear it where that was meant."""
+        return self._refusals
+
+    @property
     def usage(self) -> Usage:
         """The tokens of all calls together."""
         from llmreplay.completion import Usage  # noqa: PLC0415  a replay that asks for no usage needs no pydantic
@@ -152,6 +171,12 @@ class Cassette:
     def edited(self) -> list[int]:
         """The numbers, from 1, of the exchanges whose text was edited after it was written."""
         return [number for number, entry in enumerate(self._entries, 1) if entry.edited]
+
+    @property
+    def placeholders(self) -> int:
+        """How many secrets the file has placeholders for; a new one gets the next number."""
+        numbers = _PLACEHOLDER.findall(self._read_from or b"")
+        return max(map(int, numbers), default=0)
 
     def line(self, number: int) -> int:
         """Return the line of the file in which an exchange (from 1) begins; 0 if it is in no file."""
@@ -209,7 +234,9 @@ class Cassette:
             new = [_Entry(exchange) for exchange in taken]
             if changes == "replace":
                 replaced = {entry.keys(redaction).exact for entry in new}
-                self._entries = [entry for entry in self._entries if entry.keys(redaction).exact not in replaced]
+                self._entries = [
+                    entry for entry in self._entries if entry.keys(redaction).exact not in replaced
+                ]
             self._entries += new
             self._write(self.path, self.format, redaction)
 
@@ -245,7 +272,10 @@ def load(path: str | os.PathLike[str]) -> Cassette:
     data = _bytes_of(place)
     if data is None:
         raise CassetteNotFound(
-            render(f"There is no cassette {place}.", remedies=["Record it: record='once', or pytest --llm-record=once"]),
+            render(
+                f"There is no cassette {place}.",
+                remedies=["Record it: record='once', or pytest --llm-record=once"],
+            ),
             path=place,
         )
     cassette = Cassette(path=place)
@@ -304,7 +334,7 @@ def _read(path: Path, data: bytes) -> tuple[list[_Entry], Format]:
 def _read_native(path: Path, data: bytes) -> list[_Entry]:
     try:
         documents, cut_short = _native.split(data)
-    except _native.Damaged as error:
+    except _document.Damaged as error:
         raise _broken(path, [(error.line + 1, error.problem)], [], 1) from None
     good: list[_Entry] = []
     bad: list[tuple[int, str]] = []
@@ -313,8 +343,8 @@ def _read_native(path: Path, data: bytes) -> list[_Entry]:
         entry.path = path
         try:
             if document.edited:
-                entry._exchange = _native.read(document.text)  # noqa: SLF001  an entry is made here
-        except _native.Damaged as error:
+                entry._exchange = _document.read(document.text)  # noqa: SLF001  an entry is made here
+        except _document.Damaged as error:
             bad.append((document.line + error.line + 1, error.problem))
         else:
             good.append(entry)
@@ -356,7 +386,7 @@ def _refuse_secrets(path: Path, data: bytes, line: int, redaction: Redaction) ->
                 places,
                 [
                     "Take it out: cassette.redact() before cassette.save().",
-                    "If redaction missed it, tell it how it looks: use_cassette(..., redact=[r'my-secret-\\w+']).",
+                    "Missed by redaction? Tell it the pattern: use_cassette(..., redact=[r'my-key-\\w+']).",
                 ],
             ),
             path=path,

@@ -29,7 +29,9 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a cassette against every other thread and process of this machine."""
     from filelock import FileLock  # noqa: PLC0415  only writers need it
 
-    folder = Path(tempfile.gettempdir()) / f"llmreplay-locks-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    folder = (
+        Path(tempfile.gettempdir()) / f"llmreplay-locks-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    )
     folder.mkdir(mode=0o700, exist_ok=True)
     name = blake2b(os.fsencode(os.path.realpath(path)), digest_size=16).hexdigest()
     with FileLock(folder / f"{name}.lock"):

@@ -126,7 +126,7 @@ def _block(lines: list[str], text: str, pad: str) -> None:
     lines.extend(f"{pad}{line}" if line else "" for line in body.split("\n"))
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: Any) -> str:  # noqa: PLR0911  one a kind of JSON value
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and value.isprintable() and value.lower() not in _RESERVED:
             return value

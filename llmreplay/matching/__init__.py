@@ -9,12 +9,14 @@ Rules are in `_keys` (what counts) and `_explain` (how a difference is told).
 from __future__ import annotations
 
 from llmreplay.matching._explain import Candidate, Difference, Mismatch, explain
+from llmreplay.matching._index import Index
 from llmreplay.matching._keys import Ignore, Key, exact_key, key, loose_key, parse_ignore
 
 __all__ = [
     "Candidate",
     "Difference",
     "Ignore",
+    "Index",
     "Key",
     "Mismatch",
     "exact_key",

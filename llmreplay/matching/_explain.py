@@ -80,7 +80,9 @@ class Candidate:
         if not self.differences:
             return "equal, and already played"
         paths = [difference.path for difference in self.differences]
-        told = ", ".join(paths[:_OTHERS]) + (f" and {len(paths) - _OTHERS} more" if len(paths) > _OTHERS else "")
+        told = ", ".join(paths[:_OTHERS]) + (
+            f" and {len(paths) - _OTHERS} more" if len(paths) > _OTHERS else ""
+        )
         return f"differs in {told}" + (", already played" if self.played else "")
 
 
@@ -160,7 +162,9 @@ def _pieces(value: Any) -> set[str]:
             piece
             for name, item in value.items()
             for piece in (
-                [f"{name}:{_spell(part)}" for part in item] if isinstance(item, list) else [f"{name}:{_spell(item)}"]
+                [f"{name}:{_spell(part)}" for part in item]
+                if isinstance(item, list)
+                else [f"{name}:{_spell(item)}"]
             )
         }
     if isinstance(value, list):
@@ -168,7 +172,9 @@ def _pieces(value: Any) -> set[str]:
     return set() if value is None else {str(value)}
 
 
-def _address_differences(request: Request, other: Request, ignore: Ignore) -> dict[str, tuple[Any, Any] | None]:
+def _address_differences(
+    request: Request, other: Request, ignore: Ignore
+) -> dict[str, tuple[Any, Any] | None]:
     sides: dict[str, tuple[Any, Any]] = {
         "method": (other.method.upper(), request.method.upper()),
         "url.scheme": (other.parts.scheme, request.parts.scheme),
@@ -207,10 +213,11 @@ def _compare(path: str, recorded: Any, sent: Any) -> Iterator[Difference]:
             else:
                 yield from _compare(below, recorded[name], sent[name])
     elif isinstance(recorded, list) and isinstance(sent, list):
-        named = _by_name(recorded), _by_name(sent)
-        yield from (
-            _compare_named(path, *named) if named[0] is not None and named[1] is not None else _compare_turns(path, recorded, sent)
-        )
+        theirs, ours = _by_name(recorded), _by_name(sent)
+        if theirs is not None and ours is not None:
+            yield from _compare_named(path, theirs, ours)
+        else:
+            yield from _compare_turns(path, recorded, sent)
     elif recorded != sent and not _both_redacted(recorded, sent):
         yield Difference(path or "body", recorded, sent)
 
@@ -226,9 +233,11 @@ def _by_name(items: list[Any]) -> dict[str, Any] | None:
     named: dict[str, Any] = {}
     for item in items:
         inner = item.get("function", item) if isinstance(item, dict) else None
-        name = inner.get("name") if isinstance(inner, dict) else None
-        # What has a role is a message; messages are told by their place.
-        if not isinstance(name, str) or name in named or "role" in item or "arguments" in inner:
+        if not isinstance(inner, dict) or "role" in item or "arguments" in inner:
+            # A message or a call: these are told by their place.
+            return None
+        name = inner.get("name")
+        if not isinstance(name, str) or name in named:
             return None
         named[name] = item
     return named or None
@@ -249,7 +258,9 @@ def _compare_named(path: str, recorded: dict[str, Any], sent: dict[str, Any]) ->
 
 
 def _compare_turns(path: str, recorded: list[Any], sent: list[Any]) -> Iterator[Difference]:
-    matcher = SequenceMatcher(None, [_blurred(item) for item in recorded], [_blurred(item) for item in sent], autojunk=False)
+    matcher = SequenceMatcher(
+        None, [_blurred(item) for item in recorded], [_blurred(item) for item in sent], autojunk=False
+    )
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":
             for i, j in zip(range(i1, i2), range(j1, j2), strict=True):
@@ -268,7 +279,9 @@ def _without_noise(found: Iterable[Difference]) -> list[Difference]:
     """Leave out differences that are only ids, unless there is nothing else to tell."""
     found = list(found)
     telling = [
-        difference for difference in found if difference.what != "changed" or _blurred(difference.recorded) != _blurred(difference.sent)
+        difference
+        for difference in found
+        if difference.what != "changed" or _blurred(difference.recorded) != _blurred(difference.sent)
     ]
     return telling or found
 

@@ -66,7 +66,9 @@ class Ignore:
 NOTHING = Ignore()
 
 _URL_PARTS = ("scheme", "host", "port", "path", "query")
-_STEP = re.compile(r"\.?(?P<any>\*\*)|\[(?:(?P<each>\*)|(?P<index>-?\d+)|\"(?P<quoted>[^\"]*)\")\]|\.?(?P<name>[^.\[\]*]+|\*)")
+_STEP = re.compile(
+    r"\.?(?P<any>\*\*)|\[(?:(?P<each>\*)|(?P<index>-?\d+)|\"(?P<quoted>[^\"]*)\")\]|\.?(?P<name>[^.\[\]*]+|\*)"
+)
 
 
 def parse_ignore(paths: Iterable[str]) -> Ignore:
@@ -92,7 +94,9 @@ def parse_ignore(paths: Iterable[str]) -> Ignore:
         elif head == "url":
             part, _, name = rest.partition(".")
             if part not in _URL_PARTS or (name and part != "query"):
-                raise OptionError("ignore", path, "url.host, url.path, url.port, url.scheme, url.query or url.query.NAME")
+                raise OptionError(
+                    "ignore", path, "url.host, url.path, url.port, url.scheme, url.query or url.query.NAME"
+                )
             query.add(name) if name else url.add(part)
         else:
             body.append(_steps(rest if head == "body" else path, path))
@@ -114,7 +118,9 @@ def _steps(spelled: str, path: str) -> tuple[str | int, ...]:
             steps.append(found["each"] or (found["quoted"] if found["quoted"] is not None else found["name"]))
         at = found.end()
     if not steps or at < len(spelled):
-        raise OptionError("ignore", path, "a path such as messages[*].content, metadata.user_id or url.query.api-version")
+        raise OptionError(
+            "ignore", path, "a path such as messages[*].content, metadata.user_id or url.query.api-version"
+        )
     return tuple(steps)
 
 
@@ -212,7 +218,7 @@ def _digest(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _pruned(value: Any, steps: Sequence[str | int]) -> Any:
+def _pruned(value: Any, steps: Sequence[str | int]) -> Any:  # noqa: PLR0911  one a kind of step
     """Return a JSON value without what a path leads to; items of a list leave a null behind."""
     if not steps:
         return None

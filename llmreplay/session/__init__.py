@@ -1,9 +1,9 @@
 """The one decision for each request: replayed, forwarded to be recorded, passed on, or refused.
 
-    decide(request, edge)       asks the sessions that are open, the innermost first
-    Session                     one cassette (or script) in use, and all that happened to it
-    Take                        one exchange while it is being recorded
-    current()                   the session of this task, thread or process
+decide(request, edge)       asks the sessions that are open, the innermost first
+Session                     one cassette (or script) in use, and all that happened to it
+Take                        one exchange while it is being recorded
+current()                   the session of this task, thread or process
 """
 
 from __future__ import annotations
@@ -18,18 +18,8 @@ from llmreplay.session._context import (
     leave,
     open_sessions,
 )
-from llmreplay.session._session import (
-    Answerer,
-    Forward,
-    PassOn,
-    RecordMode,
-    Replay,
-    Session,
-    Split,
-    Tally,
-    Unused,
-    is_loopback,
-)
+from llmreplay.session._decisions import Forward, PassOn, Replay, Split
+from llmreplay.session._session import Answerer, RecordMode, Session, Tally, Unused, is_loopback
 from llmreplay.session._take import Take
 
 __all__ = [

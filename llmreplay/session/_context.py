@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from llmreplay.session._session import Forward, PassOn, Replay, Session
+from llmreplay.session._decisions import PassOn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmreplay.errors import LiveCallBlocked
     from llmreplay.exchange import Request
+    from llmreplay.session._decisions import Forward, Replay
+    from llmreplay.session._session import Session
 
 __all__ = ["block", "current", "decide", "enter", "forwarding", "is_forwarding", "leave", "open_sessions"]
 

@@ -14,12 +14,8 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
-import random
 import threading
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import cycle
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from llmreplay import codecs
@@ -33,39 +29,34 @@ from llmreplay.errors import (
     UncleanFinish,
     UnmatchedRequest,
     UnusedExchanges,
-    render,
 )
-from llmreplay.exchange import Exchange, Request, Response
-from llmreplay.matching import exact_key, explain, loose_key, parse_ignore
+from llmreplay.matching import Index, exact_key, explain, loose_key, parse_ignore
 from llmreplay.redaction import Redaction
+from llmreplay.session import _report
+from llmreplay.session._decisions import Forward, PassOn, Replay, Split, checked_speed, checked_split
 from llmreplay.session._take import Take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from llmreplay.cassette import Cassette
-    from llmreplay.matching import Key, Mismatch
+    from llmreplay.exchange import Exchange, Request
 
 RecordMode = Literal["none", "once", "new_episodes", "all", "rewrite"]
 """Replay only; record what has no cassette yet; add what is missing; ask everything anew, keeping
 what was not asked; or start over."""
 
 Unused = Literal["fail", "warn", "ignore"]
+"""What exchanges that nobody asked for do to a session that only replays."""
+
 R = TypeVar("R", bound=Refusal)
-
-Split = Literal["bytes"] | int | tuple[int, ...] | None
-"""How a replayed body is cut: as recorded (None), byte by byte, in the given sizes over and over, or
-at places chosen by a seed."""
-
-_LOCAL_NAMES = frozenset({"localhost", "testserver"})
-_SEEDED_SIZES = (1, 16)
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address is this machine."""
     name = host.strip("[]").lower().rstrip(".")
-    if name in _LOCAL_NAMES or name.endswith(".localhost"):
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(name.partition("%")[0]).is_loopback
@@ -81,82 +72,6 @@ class Answerer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """The answer to a request is this exchange, played at a pace and cut as wanted."""
-
-    exchange: Exchange
-    session: Session
-    speed: float = 0.0
-    split: Split = None
-
-    def wait(self, delay: float) -> float:
-        """Return how long to wait where the recording waited `delay` seconds."""
-        return delay / self.speed if self.speed else 0.0
-
-    def pieces(self) -> Iterator[tuple[bytes, float]]:
-        """Yield the body in pieces, each with the seconds to wait before it."""
-        response = self.exchange.response
-        if response is None:
-            return
-        if self.split is None:
-            for chunk in response.chunks:
-                yield chunk.data, self.wait(chunk.delay)
-            return
-        yield from self._cut(response)
-
-    def _cut(self, response: Response) -> Iterator[tuple[bytes, float]]:
-        """Cut the body anew; a piece waits for all chunks that it takes its bytes from."""
-        sizes = _sizes(self.split)
-        arrivals: list[tuple[int, float]] = []
-        end = 0
-        for chunk in response.chunks:
-            end += len(chunk.data)
-            arrivals.append((end, self.wait(chunk.delay)))
-        waiting = deque(arrivals)
-        body, start = response.body, 0
-        while start < len(body):
-            stop = min(start + next(sizes), len(body))
-            wait, ready = 0.0, 0
-            while waiting and ready < stop:
-                ready, delay = waiting[0]
-                wait += delay
-                if ready <= stop:
-                    waiting.popleft()
-                else:
-                    waiting[0] = (ready, 0.0)
-            yield body[start:stop], wait
-            start = stop
-
-    def missed_nothing(self) -> bool:
-        """Tell whether the recorded client, which left early, had been told everything."""
-        return codecs.finished(self.exchange)
-
-
-def _sizes(split: Split) -> Iterator[int]:
-    if split == "bytes":
-        return cycle((1,))
-    if isinstance(split, tuple):
-        return cycle(split)
-    chance = random.Random(split)  # noqa: S311  a seed that makes a test repeatable
-    return iter(lambda: chance.randint(*_SEEDED_SIZES), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """The request goes to the network, and what comes back is noted in the take."""
-
-    take: Take
-    model_call: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PassOn:
-    """The request is left to whatever lies below; `refuse` is called if that is the network."""
-
-    refuse: Callable[[BaseException], Refusal] | None = None
-
-
 @dataclass(slots=True)
 class Tally:
     """What a session did, in numbers."""
@@ -164,40 +79,6 @@ class Tally:
     replayed: int = 0
     recorded: int = 0
     refused: int = 0
-
-
-@dataclass
-class _Index:
-    """Where the exchanges are that have not been played yet, by the keys of their requests."""
-
-    keys: Sequence[Key]
-    played: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._exact: dict[str, deque[int]] = {}
-        for at, key in enumerate(self.keys):
-            self._exact.setdefault(key.exact, deque()).append(at)
-        self._loose: dict[str, deque[int]] | None = None
-
-    def take(self, exact: str, loose: Callable[[], str]) -> int | None:
-        """Return the first unplayed exchange whose request is equal, and call it played."""
-        at = self._next(self._exact.get(exact))
-        if at is None:
-            if self._loose is None:
-                self._loose = {}
-                for place, key in enumerate(self.keys):
-                    self._loose.setdefault(key.loose, deque()).append(place)
-            at = self._next(self._loose.get(loose()))
-        if at is not None:
-            self.played.add(at)
-        return at
-
-    def _next(self, waiting: deque[int] | None) -> int | None:
-        while waiting:
-            at = waiting.popleft()
-            if at not in self.played:
-                return at
-        return None
 
 
 class Session:
@@ -242,9 +123,7 @@ class Session:
         self.network = _one_of("network", network, Literal["block", "allow"])
         if only not in (None, "llm"):
             raise OptionError("only", only, "'llm' or None")
-        if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed < float("inf"):
-            raise OptionError("speed", speed, "0 (do not wait), 1 (as recorded) or another factor")
-        self.speed, self.split, self.only = float(speed), _checked_split(split), only
+        self.speed, self.split, self.only = checked_speed(speed), checked_split(split), only
         self.ignore = parse_ignore(ignore)
         self.allowed_hosts = frozenset(host.lower() for host in _listed("allowed_hosts", allowed_hosts))
         self.redaction = redaction or Redaction()
@@ -256,16 +135,23 @@ class Session:
         self.tally = Tally()
         self.aside: Path | None = None
         self.refusals: list[Refusal] = []
+        cassette._refusals = self.refusals  # noqa: SLF001  a test may clear what it expected
         self.replayed: list[Exchange] = []
         self._lock = threading.RLock()
         self._records_everything = record in ("all", "rewrite") or (record == "once" and fresh)
         self._records_misses = self._records_everything or record == "new_episodes"
-        self._index = _Index([] if self._records_everything else cassette.keys(self.ignore, self.redaction))
+        self._index = Index([] if self._records_everything else cassette.keys(self.ignore, self.redaction))
         self._next = 0
         self._finished = self._told = False
         self._takes: dict[int, Take] = {}
         self._taken: dict[int, Exchange] = {}
-        cassette._calls = self._calls = {}  # noqa: SLF001  the cassette shows what this session did
+        self._calls: dict[int, Exchange] = {}
+        cassette._calls = self._calls  # noqa: SLF001  the cassette shows what this session did
+
+    @property
+    def records(self) -> bool:
+        """Whether calls of models may go to the network, to be recorded."""
+        return self._records_misses
 
     @property
     def live(self) -> bool:
@@ -306,30 +192,13 @@ class Session:
 
     def block(self, host: str) -> LiveCallBlocked:
         """Return the refusal of a connection that would leave this machine."""
-        message = render(
-            f"A live call to {host} was blocked.",
-            [self._where(), "something below llmreplay's HTTP edges tried to connect, or it looked the name up"],
-            [
-                f"Meant to go out? Allow it: allowed_hosts=[{host!r}], or pytest --llm-network=allow",
-                *self._record_again("Part of the recording?"),
-            ],
-        )
+        message = _report.blocked(host, self._where(), self.remedy)
         return self.refuse(LiveCallBlocked(message, host=host))
 
     def recording_ended(self, exchange: Exchange) -> RecordingEnded:
         """Return the refusal to a client that reads on where the recorded one had left."""
         number = next((n for n, known in enumerate(self.cassette.exchanges, 1) if known is exchange), None)
-        received = len(exchange.response.body) if exchange.response else 0
-        evidence = [
-            _asked(exchange.request),
-            self._where() + (f", exchange {number}" if number else ""),
-            f"recorded: {received} bytes, then the client left",
-        ]
-        message = render(
-            "The recording ends here: the client that was recorded stopped reading.",
-            evidence,
-            ["Read no further than the recording, or record what comes next.", *self._record_again("Changed on purpose?")],
-        )
+        message = _report.recording_ended(exchange, number, self._where(), self.remedy)
         return self.refuse(RecordingEnded(message, request=exchange.request))
 
     def finish(self, *, failed: bool = False) -> None:
@@ -361,33 +230,14 @@ class Session:
 
     def complaint(self, *, failed: bool = False) -> UncleanFinish | None:
         """Return what there is to complain of: swallowed refusals first, unused exchanges next."""
-        unused = [] if failed or self._told or self.unused != "fail" else self.leftovers()
+        left = [] if failed or self._told or self.unused != "fail" else self.leftovers()
+        unused = [exchange for _, exchange in left]
         if self.refusals:
-            evidence: list[str] = []
-            for number, refusal in enumerate(self.refusals, 1):
-                evidence += ["", *f"{number}. {refusal}".split("\n")]
-            if unused:
-                evidence += ["", *_unused_lines(unused)]
-            fact = f"{_count(len(self.refusals), 'request')} had to be refused, and the code under test hid it."
-            acknowledge = "Refused on purpose? Say so: cassette.refusals.clear()"
-            return SwallowedRefusals(
-                render(fact, evidence[1:], [acknowledge]),
-                refusals=self.refusals,
-                unused=[exchange for _, exchange in unused],
-            )
+            message = _report.swallowed(self.refusals, left)
+            return SwallowedRefusals(message, refusals=self.refusals, unused=unused)
         if unused:
-            return UnusedExchanges(
-                render(
-                    f"{len(unused)} of {_count(len(self._index.keys), 'recorded exchange')} "
-                    f"{'was' if len(unused) == 1 else 'were'} never asked for.",
-                    [self._where(), *_unused_lines(unused)],
-                    [
-                        *self._record_again("Asked no more on purpose?"),
-                        "Not needed by every run? unused='ignore', or pytest --llm-unused=ignore",
-                    ],
-                ),
-                unused=[exchange for _, exchange in unused],
-            )
+            message = _report.unused(left, len(self._index.keys), self._where(), self.remedy)
+            return UnusedExchanges(message, unused=unused)
         return None
 
     def leftovers(self) -> list[tuple[int, Exchange]]:
@@ -395,7 +245,9 @@ class Session:
         if self._records_misses or self.script is not None:
             return []
         exchanges = self.cassette.exchanges
-        return [(at + 1, exchanges[at]) for at in range(len(self._index.keys)) if at not in self._index.played]
+        return [
+            (at + 1, exchanges[at]) for at in range(len(self._index.keys)) if at not in self._index.played
+        ]
 
     def _reserve(self) -> int:
         number = self._next
@@ -440,20 +292,16 @@ class Session:
 
     def _unmatched(self, request: Request) -> UnmatchedRequest:
         with self._lock:
-            recorded = [] if self._records_everything else [
-                (self.redaction.request(exchange.request), at in self._index.played)
-                for at, exchange in enumerate(self.cassette.exchanges)
-            ]
+            recorded = (
+                []
+                if self._records_everything
+                else [
+                    (self.redaction.request(exchange.request), at in self._index.played)
+                    for at, exchange in enumerate(self.cassette.exchanges)
+                ]
+            )
         mismatch = explain(request, recorded, self.ignore)
-        remedies = self._record_again("Changed on purpose?" if recorded else "Not recorded yet?")
-        varying = _body_path(mismatch)
-        if varying:
-            remedies.append(f'Changes on every run? Ignore it: ignore=["{varying}"]')
-        message = render(
-            "No recorded exchange answers this request.",
-            [_asked(request), self._where(), *mismatch.evidence()],
-            remedies,
-        )
+        message = _report.unmatched(request, mismatch, self._where(), self.remedy)
         return self.refuse(UnmatchedRequest(message, request=request, mismatch=mismatch))
 
     def _unmatched_after_all(self, request: Request, blocked: BaseException) -> UnmatchedRequest:
@@ -466,48 +314,11 @@ class Session:
         missing = ", no such file yet" if self.fresh else ""
         return f"cassette: {self.cassette.path or 'without a path'} (record={self.record}{missing})"
 
-    def _record_again(self, when: str) -> list[str]:
-        return [f"{when} Record again: {self.remedy}"] if self.remedy else []
-
 
 def _holds(error: BaseException, wanted: BaseException) -> bool:
     if error is wanted:
         return True
     return isinstance(error, BaseExceptionGroup) and any(_holds(inner, wanted) for inner in error.exceptions)
-
-
-def _asked(request: Request) -> str:
-    return f"request: {request.method} {request.url} ({len(request.body)} bytes)"
-
-
-def _unused_lines(unused: Sequence[tuple[int, Exchange]]) -> list[str]:
-    return [f"unused: exchange {number}, {exchange.request.method} {exchange.request.url}" for number, exchange in unused]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _body_path(mismatch: Mismatch) -> str | None:
-    """Return where the nearest request differs, if it is one place of the body that merely changed."""
-    if mismatch.nearest is None or len(mismatch.nearest.differences) != 1:
-        return None
-    difference = mismatch.nearest.differences[0]
-    return difference.path if difference.what == "changed" and not difference.path.startswith("url.") else None
-
-
-def _checked_split(split: Split | Sequence[int]) -> Split:
-    if split is None or split == "bytes":
-        return split
-    if isinstance(split, int) and not isinstance(split, bool):
-        return split
-    if isinstance(split, Sequence) and not isinstance(split, str) and split and all(_is_size(size) for size in split):
-        return tuple(split)
-    raise OptionError("split", split, "None, 'bytes', sizes such as (1, 5, 2), or a seed such as 7")
-
-
-def _is_size(size: object) -> bool:
-    return isinstance(size, int) and not isinstance(size, bool) and size > 0
 
 
 def _one_of(option: str, value: Any, choices: object) -> Any:

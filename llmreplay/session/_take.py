@@ -44,7 +44,9 @@ class Take:
         self._chunks: list[Chunk] = []
         self._ended = False
 
-    def head(self, status: int, headers: Headers, http_version: str = "HTTP/1.1", reason: str | None = None) -> None:
+    def head(
+        self, status: int, headers: Headers, http_version: str = "HTTP/1.1", reason: str | None = None
+    ) -> None:
         """Note the status line and the headers, which have just come."""
         self._head = (status, headers, http_version, _unusual(status, reason), self._waited())
 
@@ -76,8 +78,16 @@ class Take:
             self._ended = True
 
     def _has_all(self) -> bool:
-        announced = next((value for name, value in self._head[1] if name.lower() == "content-length"), None) if self._head else None
-        return announced is not None and announced.isdigit() and int(announced) == sum(len(chunk.data) for chunk in self._chunks)
+        announced = (
+            next((value for name, value in self._head[1] if name.lower() == "content-length"), None)
+            if self._head
+            else None
+        )
+        return (
+            announced is not None
+            and announced.isdigit()
+            and int(announced) == sum(len(chunk.data) for chunk in self._chunks)
+        )
 
     def _waited(self) -> float:
         now = perf_counter()
@@ -99,7 +109,9 @@ class Take:
             edge=self._edge,
         )
         if self._head is None:
-            failed = failure or Failure("CancelledError", "the client left before the response began", "headers")
+            failed = failure or Failure(
+                "CancelledError", "the client left before the response began", "headers"
+            )
             return Exchange(self.request, failure=failed, provenance=provenance)
         status, headers, http_version, reason, delay = self._head
         headers, chunks, encoding = _undo_coding(headers, tuple(self._chunks))
@@ -107,16 +119,24 @@ class Take:
         return Exchange(self.request, response, provenance=provenance)
 
 
-def _undo_coding(headers: Headers, chunks: tuple[Chunk, ...]) -> tuple[Headers, tuple[Chunk, ...], str | None]:
-    """Store what the coding hides, so that it can be read and searched; keep the bytes if it cannot be undone."""
+def _undo_coding(
+    headers: Headers, chunks: tuple[Chunk, ...]
+) -> tuple[Headers, tuple[Chunk, ...], str | None]:
+    """Store what a coding hides, so that it can be read and searched; keep what cannot be undone."""
     encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
-    if not encoding or encoding.strip().lower() == "identity":
+    if not chunks or not encoding or encoding.strip().lower() == "identity":
         return headers, chunks, None
     decoded = coding.decode([chunk.data for chunk in chunks], encoding)
     if decoded is None:
         return headers, chunks, None
-    kept = tuple((name, value) for name, value in headers if name.lower() not in ("content-encoding", "content-length"))
-    return kept, tuple(Chunk(data, chunk.delay) for data, chunk in zip(decoded, chunks, strict=True)), encoding
+    kept = tuple(
+        (name, value) for name, value in headers if name.lower() not in ("content-encoding", "content-length")
+    )
+    return (
+        kept,
+        tuple(Chunk(data, chunk.delay) for data, chunk in zip(decoded, chunks, strict=True)),
+        encoding,
+    )
 
 
 def _unusual(status: int, reason: str | None) -> str | None:

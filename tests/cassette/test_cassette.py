@@ -31,11 +31,15 @@ def chat(content: str, answer: str = "Hi.", tokens: int = 3) -> Exchange:
         "object": "chat.completion",
         "created": 1,
         "model": "gpt-5.5",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}],
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+        ],
         "usage": {"prompt_tokens": tokens, "completion_tokens": 1, "total_tokens": tokens + 1},
     }
     headers = (("content-type", "application/json"),)
-    request = Request("POST", "https://api.openai.com/v1/chat/completions", headers, json.dumps(asked).encode())
+    request = Request(
+        "POST", "https://api.openai.com/v1/chat/completions", headers, json.dumps(asked).encode()
+    )
     return Exchange(request, Response.of(200, json.dumps(said).encode(), headers))
 
 
@@ -85,7 +89,9 @@ def test_a_cassette_saved_for_vcrpy_is_loaded_again(tmp_path):
     cassette = load(tmp_path / "x.yaml")
 
     assert cassette.format == "vcr"
-    assert [(e.request, e.response.body) for e in cassette.exchanges] == [(e.request, e.response.body) for e in recorded]
+    assert [(e.request, e.response.body) for e in cassette.exchanges] == [
+        (e.request, e.response.body) for e in recorded
+    ]
 
 
 def test_a_vcrpy_cassette_that_is_added_to_stays_one(tmp_path):
@@ -132,7 +138,10 @@ def test_new_exchanges_replace_those_with_an_equal_request(tmp_path):
 
     load(path).commit([chat("one", "new")], "replace", RULES)
 
-    assert [(name, e.response.json["choices"][0]["message"]["content"]) for name, e in zip(asked(load(path)), load(path).exchanges, strict=True)] == [("two", "old"), ("one", "new")]
+    assert [
+        (name, e.response.json["choices"][0]["message"]["content"])
+        for name, e in zip(asked(load(path)), load(path).exchanges, strict=True)
+    ] == [("two", "old"), ("one", "new")]
 
 
 def test_new_exchanges_start_a_file_over(tmp_path):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmreplay import Cassette, Chunk, Exchange, Failure, Request, Response, load
-from llmreplay.cassette import _native, _yaml
+from llmreplay.cassette import _document, _yaml
 from llmreplay.errors import BrokenCassette
 from llmreplay.exchange import Provenance
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AWKWARD = "\n\r\t \x00\x85\u2028\ufeff\xa0:#-'\"\\|>&*!%@`{}[],?~=😀é"
 TEXT = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=60)
@@ -21,7 +25,9 @@ HEADERS = st.lists(st.tuples(HEADER_TEXT, HEADER_TEXT), max_size=5).map(tuple)
 BODIES = st.one_of(
     st.binary(max_size=80),
     TEXT.map(str.encode),
-    st.lists(st.sampled_from(["data: {}\n\n", "data: é\r\n\r\n", ": ping\n", "event: x  \n", "---\n", "...\n"])).map(
+    st.lists(
+        st.sampled_from(["data: {}\n\n", "data: é\r\n\r\n", ": ping\n", "event: x  \n", "---\n", "...\n"])
+    ).map(
         lambda lines: "".join(lines).encode(),
     ),
 )
@@ -37,7 +43,7 @@ def chunked(draw):
     body = draw(BODIES)
     cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=6)))
     places = [0, *cuts, len(body)] if draw(st.booleans()) or body else [0]
-    pieces = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(places)]
     return tuple(Chunk(piece, draw(DELAYS)) for piece in pieces)
 
 
@@ -103,7 +109,7 @@ def exchanges(draw):
 @settings(max_examples=400, deadline=None)
 @given(exchanges())
 def test_whatever_is_written_is_read_back_equal(exchange):
-    assert _native.read(_native.write(exchange)) == exchange
+    assert _document.read(_document.write(exchange)) == exchange
 
 
 @settings(max_examples=150, deadline=None)
@@ -125,7 +131,7 @@ def test_json_written_as_yaml_is_the_same_json(value):
 
 
 def chat(**extra) -> Request:
-    body = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "Say \"hi\":\nnow  "}], **extra}
+    body = {"model": "gpt-5.5", "messages": [{"role": "user", "content": 'Say "hi":\nnow  '}], **extra}
     return Request(
         "POST",
         "https://api.openai.com/v1/chat/completions",
@@ -142,10 +148,8 @@ def stream(*pieces: bytes) -> Response:
 def test_a_document_reads_like_a_conversation():
     exchange = Exchange(chat(temperature=0.7), stream(b'data: {"a":1}\n', b"\ndata: caf\xc3", b"\xa9\n\n"))
 
-    assert _native.write(exchange).decode() == (
-        "request:\n"
-        "  method: POST\n"
-        '  url: "https://api.openai.com/v1/chat/completions"\n'.replace('"', "")
+    assert _document.write(exchange).decode() == (
+        'request:\n  method: POST\n  url: "https://api.openai.com/v1/chat/completions"\n'.replace('"', "")
         + "  headers:\n"
         "    content-type: application/json\n"
         "  json:\n"
@@ -182,16 +186,18 @@ def test_a_document_reads_like_a_conversation():
         (b'{"lone":"\\ud800"}', "text: |-"),
         (b"caf\xc3", "tail: "),
         (bytes(range(256)), "base64: "),
-        (b"one bell \x07 in a text that is otherwise plain", '\\u0007'),
+        (b"one bell \x07 in a text that is otherwise plain", "\\u0007"),
     ],
 )
 def test_each_body_has_the_most_readable_form_that_keeps_its_bytes(body, shown):
-    exchange = Exchange(Request("POST", "https://host/", (("content-type", "application/json"),), body), Response(200))
+    exchange = Exchange(
+        Request("POST", "https://host/", (("content-type", "application/json"),), body), Response(200)
+    )
 
-    text = _native.write(exchange)
+    text = _document.write(exchange)
 
     assert shown in text.decode()
-    assert _native.read(text).request.body == body
+    assert _document.read(text).request.body == body
 
 
 @pytest.fixture
@@ -203,8 +209,8 @@ def saved(tmp_path) -> Path:
 
 def test_a_loaded_cassette_parses_only_what_is_asked_for(saved, monkeypatch):
     parsed = []
-    real = _native.read
-    monkeypatch.setattr(_native, "read", lambda text: parsed.append(text) or real(text))
+    real = _document.read
+    monkeypatch.setattr(_document, "read", lambda text: parsed.append(text) or real(text))
 
     cassette = load(saved)
     assert parsed == []
@@ -233,7 +239,7 @@ def test_a_file_with_windows_newlines_is_the_same_file(saved):
 
 
 def test_documents_can_be_cut_apart_and_put_together_by_hand(saved):
-    head, first, second, third = saved.read_text().removesuffix("...\n").split("---")
+    head, first, _, third = saved.read_text().removesuffix("...\n").split("---")
     saved.write_text(f"{head}---{third}---{first}...\n")
 
     cassette = load(saved)
@@ -252,7 +258,9 @@ def test_half_a_file_is_an_error_that_keeps_the_good_half(saved, share):
         load(saved)
 
     assert len(caught.value.good) >= whole
-    assert [exchange.request.json["seed"] for exchange in caught.value.good] == list(range(len(caught.value.good)))
+    assert [exchange.request.json["seed"] for exchange in caught.value.good] == list(
+        range(len(caught.value.good))
+    )
     assert caught.value.path == saved
     assert "llmreplay check --fix" in str(caught.value)
 
@@ -274,12 +282,20 @@ def broken(path: Path, old: str, new: str) -> BrokenCassette:
         ('chunks: "9+50"', 'chunks: "8+50"', "response.chunks add up to 8 bytes, and the body has 9"),
         ('chunks: "9+50"', 'chunks: "nine"', "response.chunks holds 'nine'; expected <bytes>+<milliseconds>"),
         ('delay: "102.3 ms"', "delay: soon", "response.delay is 'soon'; expected milliseconds"),
-        ("  status: 200", "  status: 200\n  ended: badly", "response.ended is 'badly'; expected one of complete, cut, closed"),
+        (
+            "  status: 200",
+            "  status: 200\n  ended: badly",
+            "response.ended is 'badly'; expected one of complete, cut, closed",
+        ),
         ("  status: 200", "  status: 200\n  ended: cut", "a response that is cut needs a failure"),
         ("  text: |+", "  base64: |+", "response.base64 is no base64"),
         ("  text: |+", "  text: 7\n  other: |+", "response.text is 7; put it in quotes"),
         ("  json:\n", "  json_style: fancy\n  json:\n", "request.json_style is 'fancy'"),
-        ("  headers:\n    content-type: text", "  headers: [1]\n  x:\n    content-type: text", "response.headers is [1]"),
+        (
+            "  headers:\n    content-type: text",
+            "  headers: [1]\n  x:\n    content-type: text",
+            "response.headers is [1]",
+        ),
         ("request:\n", "request: 5\nrest:\n", "request is 5; expected names with their values"),
         ("    model: gpt-5.5", "    model: 'gpt-5.5", "line 10:"),
         ("response:\n", "<<<<<<< ours\nresponse:\n", "could not find expected ':'"),
@@ -296,7 +312,7 @@ def test_a_damaged_document_is_named_by_line_and_field(saved, old, new, problem)
 
 def test_the_line_of_a_syntax_error_is_that_of_the_file(saved):
     lines = saved.read_text().splitlines()
-    at = [number for number, line in enumerate(lines, 1) if line == "    seed: 1"][0]
+    at = lines.index("    seed: 1") + 1
 
     error = broken(saved, "    seed: 1", "    seed: [1")
 

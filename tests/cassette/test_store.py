@@ -95,7 +95,9 @@ def test_a_process_killed_at_any_operation_leaves_the_old_file_or_the_new_one(tm
     seen = set()
     for at in range(1, 40):
         path.write_bytes(OLD)
-        writer = subprocess.run([sys.executable, "-c", WRITER, str(path), str(at)], check=False, capture_output=True)
+        writer = subprocess.run(
+            [sys.executable, "-c", WRITER, str(path), str(at)], check=False, capture_output=True
+        )
         content = path.read_bytes()
         assert content in (OLD, NEW), f"half a file, killed at operation {at}"
         seen.add(content == NEW)

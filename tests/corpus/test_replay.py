@@ -15,7 +15,7 @@ import httpx
 import httpx2
 import pytest
 
-from llmreplay import Cassette, load, use_cassette
+from llmreplay import load, use_cassette
 from llmreplay.errors import SecretInCassette
 from llmreplay.exchange import Exchange, Failure
 from llmreplay.redaction import Redaction
@@ -66,7 +66,9 @@ def test_every_file_converts_to_the_native_format_and_back_without_loss(corpus, 
 def replayed(library, exchange: Exchange) -> tuple[int, bytes]:
     """Send the recorded request again, and return the status and the decoded body."""
     request = exchange.request
-    headers = [(name, value) for name, value in request.headers if name.lower() not in ("content-length", "host")]
+    headers = [
+        (name, value) for name, value in request.headers if name.lower() not in ("content-length", "host")
+    ]
     with library.Client(trust_env=False) as client:
         response = client.send(
             client.build_request(request.method, request.url, headers=headers, content=request.body),
@@ -87,7 +89,10 @@ def check_replay(library, file: Path) -> Counter:
                     replayed(library, exchange)
                 continue
             status, body = replayed(library, exchange)
-            assert (status, body) == (exchange.response.status, exchange.response.body), (file, exchange.request)
+            assert (status, body) == (exchange.response.status, exchange.response.body), (
+                file,
+                exchange.request,
+            )
             seen["replayed"] += 1
     return seen
 
@@ -109,7 +114,9 @@ def main() -> None:
         seen: Counter = Counter()
         for file in files:
             one, two = check_replay(httpx, file), check_replay(httpx2, file)
-            seen += Counter(files=1, exchanges=one["exchanges"], httpx=one["replayed"], httpx2=two["replayed"])
+            seen += Counter(
+                files=1, exchanges=one["exchanges"], httpx=one["replayed"], httpx2=two["replayed"]
+            )
         total += seen
         print(f"| {corpus} | {seen['files']} | {seen['exchanges']} | {seen['httpx']} | {seen['httpx2']} |")  # noqa: T201
     print(f"| all | {total['files']} | {total['exchanges']} | {total['httpx']} | {total['httpx2']} |")  # noqa: T201

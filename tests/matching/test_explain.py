@@ -15,13 +15,17 @@ URL = "https://api.openai.com/v1/chat/completions"
 def chat(*messages: str, url: str = URL, **extra) -> Request:
     body = {
         "model": "gpt-5.5",
-        "messages": [{"role": role, "content": text} for role, _, text in (m.partition(":") for m in messages)],
+        "messages": [
+            {"role": role, "content": text} for role, _, text in (m.partition(":") for m in messages)
+        ],
         **extra,
     }
     return Request("POST", url, (("content-type", "application/json"),), json.dumps(body).encode())
 
 
-def told(sent: Request, *recorded: Request, played: tuple[int, ...] = (), ignore: tuple[str, ...] = ()) -> list[str]:
+def told(
+    sent: Request, *recorded: Request, played: tuple[int, ...] = (), ignore: tuple[str, ...] = ()
+) -> list[str]:
     pairs = [(request, number in played) for number, request in enumerate(recorded, 1)]
     return explain(sent, pairs, parse_ignore(ignore)).evidence()
 
@@ -52,7 +56,10 @@ def test_the_nearest_is_the_one_that_shares_most():
 
 
 def test_of_two_equally_near_the_one_not_played_is_named():
-    assert told(chat("user:a"), chat("user:b"), chat("user:b"), played=(1,))[0] == "nearest: exchange 2 of 2 (not played yet)"
+    assert (
+        told(chat("user:a"), chat("user:b"), chat("user:b"), played=(1,))[0]
+        == "nearest: exchange 2 of 2 (not played yet)"
+    )
 
 
 def test_an_exchange_that_was_already_played_is_said_to_be_equal():
@@ -89,12 +96,18 @@ def test_tools_are_told_by_name():
     assert told(sent, recorded)[2:] == [
         '  tools[get_time]: added {"function": {"description": "d", "name": "get_time"}, "type": "function"}',
         '  tools[search].function.description: "old" recorded, "new" sent',
-        '  tools[get_weather]: removed {"function": {"description": "d", "name": "get_weather"}, "type": "function"}',
+        (
+            '  tools[get_weather]: removed {"function": {"description": "d", "name": "get_weather"}, '
+            '"type": "function"}'
+        ),
     ]
 
 
 def test_the_same_tools_in_another_order_are_said_to_be():
-    sent, recorded = chat("user:a", tools=[tool("b"), tool("a")]), chat("user:a", tools=[tool("a"), tool("b")])
+    sent, recorded = (
+        chat("user:a", tools=[tool("b"), tool("a")]),
+        chat("user:a", tools=[tool("a"), tool("b")]),
+    )
 
     assert told(sent, recorded)[2:] == ['  tools (order): ["a", "b"] recorded, ["b", "a"] sent']
 
@@ -119,7 +132,9 @@ def test_another_endpoint_is_told():
 
 
 def test_another_method_is_told():
-    assert told(Request("GET", URL), Request("DELETE", URL))[2:] == ['  method: "DELETE" recorded, "GET" sent']
+    assert told(Request("GET", URL), Request("DELETE", URL))[2:] == [
+        '  method: "DELETE" recorded, "GET" sent'
+    ]
 
 
 def test_long_texts_are_cut_to_the_place_where_they_differ():
@@ -147,7 +162,9 @@ def test_ids_are_told_where_nothing_else_does():
     sent = chat("user:a", tool_call_id="call_aaaa1111bbbb")
     recorded = chat("user:a", tool_call_id="call_cccc2222dddd")
 
-    assert told(sent, recorded)[2:] == ['  tool_call_id: "call_cccc2222dddd" recorded, "call_aaaa1111bbbb" sent']
+    assert told(sent, recorded)[2:] == [
+        '  tool_call_id: "call_cccc2222dddd" recorded, "call_aaaa1111bbbb" sent'
+    ]
 
 
 def test_what_was_redacted_is_no_difference():
@@ -162,9 +179,14 @@ def test_no_more_than_eight_differences_are_told():
 
 
 def test_ignored_places_are_not_told():
-    sent, recorded = chat("user:a", url="https://host/a?v=1", seed=1), chat("user:b", url="https://host/b?v=2", seed=2)
+    sent, recorded = (
+        chat("user:a", url="https://host/a?v=1", seed=1),
+        chat("user:b", url="https://host/b?v=2", seed=2),
+    )
 
-    assert told(sent, recorded, ignore=("messages[*].content", "url.path", "url.query.v"))[2:] == ["  seed: 2 recorded, 1 sent"]
+    assert told(sent, recorded, ignore=("messages[*].content", "url.path", "url.query.v"))[2:] == [
+        "  seed: 2 recorded, 1 sent"
+    ]
     assert told(sent, recorded, ignore=("body", "url.path"))[2:] == ['  url.query.v: "2" recorded, "1" sent']
     assert told(sent, recorded, ignore=("body", "url.query"))[2:] == ['  url.path: "/b" recorded, "/a" sent']
 
@@ -178,7 +200,9 @@ def test_bodies_that_are_no_objects_are_told_too(sent, recorded):
 
 
 def test_odd_names_are_quoted_in_paths():
-    mismatch = explain(chat("user:a", metadata={"odd.name": 1}), [(chat("user:a", metadata={"odd.name": 2}), False)])
+    mismatch = explain(
+        chat("user:a", metadata={"odd.name": 1}), [(chat("user:a", metadata={"odd.name": 2}), False)]
+    )
 
     assert mismatch.nearest.differences[0].path == 'metadata["odd.name"]'
     assert parse_ignore([mismatch.nearest.differences[0].path])

@@ -106,7 +106,8 @@ def test_headers_do_not_count():
 
 def test_the_boundary_of_a_multipart_body_does_not_count():
     def upload(boundary: str, content: str) -> Request:
-        body = f'--{boundary}\r\nContent-Disposition: form-data; name="file"\r\n\r\n{content}\r\n--{boundary}--\r\n'
+        part = f'Content-Disposition: form-data; name="file"\r\n\r\n{content}\r\n'
+        body = f"--{boundary}\r\n{part}--{boundary}--\r\n"
         return post(body.encode(), headers=(("Content-Type", f'multipart/form-data; boundary="{boundary}"'),))
 
     assert same(upload("aB12", "x"), upload("Cd34", "x"))
@@ -141,7 +142,9 @@ def test_generated_ids_count_only_as_equal_or_different(one, other):
     assert not alike(conversation(one, one), conversation(one, other))
 
 
-@pytest.mark.parametrize("word", ["call_center_is_open", "message", "call_me", "file-system-layout", "request-response"])
+@pytest.mark.parametrize(
+    "word", ["call_center_is_open", "message", "call_me", "file-system-layout", "request-response"]
+)
 def test_words_that_only_look_like_ids_count(word):
     assert not alike(conversation(word), conversation(word + "s"))
 
@@ -196,7 +199,9 @@ def test_a_path_that_is_ignored_does_not_count(ignore, change):
     assert not same(post(BODY), post(changed(change)))
 
 
-@pytest.mark.parametrize("ignore", ["messages[0].content", "messages[5]", "nothing.here", "messages.content", "metadata[0]"])
+@pytest.mark.parametrize(
+    "ignore", ["messages[0].content", "messages[5]", "nothing.here", "messages.content", "metadata[0]"]
+)
 def test_what_is_not_on_the_path_still_counts(ignore):
     assert not same(post(BODY), post(changed("second")), ignore)
 
@@ -222,7 +227,9 @@ def test_the_method_can_be_ignored():
     assert same(Request("GET", URL), Request("POST", URL), "method")
 
 
-@pytest.mark.parametrize("path", ["", "messages[", "messages[x]", "a..b", "url.colour", "url.host.name", "body.", ".", "a[1"])
+@pytest.mark.parametrize(
+    "path", ["", "messages[", "messages[x]", "a..b", "url.colour", "url.host.name", "body.", ".", "a[1"]
+)
 def test_a_path_that_means_nothing_is_an_error(path):
     with pytest.raises(OptionError, match="ignore is"):
         parse_ignore([path])
@@ -243,7 +250,10 @@ JSON = st.recursive(
 def test_however_json_is_spelled_it_is_the_same_question(value, indent, ascii_only):
     shuffled = dict(reversed(list(value.items())))
 
-    assert same(post(value), post(json.dumps(shuffled, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")))
+    assert same(
+        post(value),
+        post(json.dumps(shuffled, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")),
+    )
 
 
 @given(st.binary(max_size=60), st.sampled_from([(), JSON_TYPE, (("content-type", "multipart/form-data"),)]))

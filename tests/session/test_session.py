@@ -96,7 +96,8 @@ def test_a_refusal_says_what_was_asked_where_it_was_looked_for_and_how_to_mend_i
         "  cassette: without a path (record=none)\n"
         "  nearest: exchange 1 of 1 (not played yet)\n"
         "  differs:\n"
-        '    messages[0].content: "what is the weather in Paris?" recorded, "what is the weather in Oslo?" sent\n'
+        '    messages[0].content: "what is the weather in Paris?" recorded, '
+        '"what is the weather in Oslo?" sent\n'
         "\n"
         "To fix this:\n"
         "  * Changed on purpose? Record again: make record\n"
@@ -119,10 +120,15 @@ def test_all_swallowed_refusals_are_raised_in_one_report():
     with pytest.raises(SwallowedRefusals) as caught:
         replayed.finish()
 
-    assert [refusal.request.json["messages"][0]["content"] for refusal in caught.value.refusals] == ["one", "two"]
+    assert [refusal.request.json["messages"][0]["content"] for refusal in caught.value.refusals] == [
+        "one",
+        "two",
+    ]
     assert [unused.request.json["messages"][0]["content"] for unused in caught.value.unused] == ["known"]
     text = str(caught.value)
-    assert text.startswith("2 requests had to be refused, and the code under test hid it.\n  1. No recorded exchange")
+    assert text.startswith(
+        "2 requests had to be refused, and the code under test hid it.\n  1. No recorded exchange"
+    )
     assert "\n  2. No recorded exchange" in text
     assert f"  unused: exchange 1, POST {URL}" in text
     assert "cassette.refusals.clear()" in text

@@ -1,0 +1,108 @@
+"""The types of the public names, as a type checker sees them; never run, only checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_type
+
+import httpx
+
+import llmreplay
+from llmreplay import (
+    AsyncRecordingTransport,
+    Cassette,
+    Chunk,
+    CompletionError,
+    CompletionRequest,
+    CompletionResponse,
+    Exchange,
+    Failure,
+    RecordingTransport,
+    Refusal,
+    Request,
+    Response,
+    StreamEvent,
+    UnmatchedRequest,
+    Usage,
+    load,
+    use_cassette,
+)
+
+
+def a_cassette_is_loaded_and_asked() -> None:
+    cassette = load(Path("x.yaml"))
+    assert_type(cassette, Cassette)
+    assert_type(cassette.exchanges, Sequence[Exchange])
+    assert_type(cassette.exchanges[0], Exchange)
+    assert_type(cassette.exchanges[:1], Sequence[Exchange])
+    assert_type(cassette.calls, list[Exchange])
+    assert_type(cassette.requests, list[CompletionRequest])
+    assert_type(cassette.usage, Usage)
+    assert_type(cassette.path, Path | None)
+    cassette.save()
+    cassette.save("y.yaml", format="vcr")
+    cassette.save("y.yaml", format="har")  # type: ignore[arg-type]  # there is no such format
+
+
+def an_exchange_means_something(exchange: Exchange) -> None:
+    assert_type(exchange.request, Request)
+    assert_type(exchange.response, Response | None)
+    assert_type(exchange.failure, Failure | None)
+    assert_type(exchange.decode(), CompletionResponse)
+    assert_type(exchange.decode_request(), CompletionRequest)
+    assert_type(exchange.events(), list[StreamEvent])
+    assert_type(exchange.request.header("x"), str | None)
+    if exchange.response is not None:
+        assert_type(exchange.response.chunks, tuple[Chunk, ...])
+        assert_type(exchange.response.body, bytes)
+    exchange.request = Request("GET", "https://host")  # type: ignore[misc]  # values are frozen
+
+
+def usage_adds_up(one: Usage, other: Usage) -> None:
+    assert_type(one + other, Usage)
+    assert_type(one.input_tokens, int)
+
+
+def a_block_is_replayed() -> None:
+    with use_cassette(
+        "x.yaml", record="new_episodes", split=(1, 5), ignore=["metadata"], redact=[r"x-\d+"]
+    ) as cassette:
+        assert_type(cassette, Cassette)
+    use_cassette("x.yaml", record="sometimes")  # type: ignore[arg-type]  # no such mode
+    use_cassette("x.yaml", spead=1)  # type: ignore[call-arg]  # no such option
+
+
+async def an_async_block_is_replayed() -> None:
+    async with use_cassette("x.yaml") as cassette:
+        assert_type(cassette, Cassette)
+
+
+@use_cassette("x.yaml")
+def decorated(city: str) -> int:
+    """Keep its signature."""
+    return len(city)
+
+
+def a_decorated_function_keeps_its_type() -> None:
+    assert_type(decorated("Paris"), int)
+    decorated(1)  # type: ignore[arg-type]  # it takes text
+
+
+def transports_keep_their_type(inner: httpx.HTTPTransport, other: httpx.AsyncHTTPTransport) -> None:
+    assert_type(RecordingTransport(inner), httpx.HTTPTransport)
+    httpx.AsyncClient(transport=AsyncRecordingTransport(other))
+
+
+def refusals_are_no_ordinary_exceptions(error: UnmatchedRequest) -> None:
+    refusal: Refusal = error
+    assert not isinstance(refusal, Exception)
+    ordinary: Exception = error  # type: ignore[assignment]  # on purpose
+    print(ordinary)  # noqa: T201  a use of it
+
+
+def completion_errors_are_ordinary_exceptions(error: CompletionError) -> None:
+    ordinary: Exception = error
+    assert_type(error.retryable, bool)
+    assert ordinary is error
+    print(llmreplay.nothing)  # type: ignore[attr-defined]  # noqa: T201   # there is no such name
