@@ -95,12 +95,12 @@ SHAPES = re.compile(rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-F]{{2}}))(?:{_GROUPS})".en
 _KINDS = tuple(kind for kind, _ in (*_STRICT, *_LOOSE))
 
 PRIVATE_KEY = re.compile(
-    rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    rb"-----BEGIN[ +%][A-Z0-9 +%]{0,48}PRIVATE(?:[ +]|%20)KEY(?:(?:[ +]|%20)BLOCK)?-----"
     rb"(?:[\s\\nr]*+(?:Proc-Type|DEK-Info|Version|Comment): ?(?:[\w ,.()/:]|-(?!-)){1,80}+)*+"
-    rb"[A-Za-z0-9+/=\s\\]{16,}+"
-    rb"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
+    rb"[A-Za-z0-9+/=\s\\%]{16,}+"
+    rb"(?:-----END[ +%][A-Z0-9 +%]{0,48}PRIVATE(?:[ +]|%20)KEY(?:(?:[ +]|%20)BLOCK)?-----)?"
 )
-"""A private key in PEM form, its line ends plain or escaped as in JSON, or cut off by its end."""
+"""A private key in PEM form, plain, escaped as in JSON or in a URL, or cut off by its end."""
 
 BEARER = re.compile(rb"(?:[Bb]earer|BEARER)(?:[ +]|%20)$")
 """What stands just before a bearer token."""

@@ -4,8 +4,8 @@ Rules:
 
 * A variable counts whose name ends in KEY, TOKEN, SECRET or PASSWORD, with a value of 8 characters
   or more. Nothing is guessed about the value: `MODE_KEY=production` hides the word "production".
-* A value is known as it is, escaped as in JSON (once and twice), percent-encoded, and within base64
-  at each of its three alignments.
+* A value is known as it is, escaped as in JSON (up to three times: the arguments of a tool may hold
+  JSON again), percent-encoded, and within base64 at each of its three alignments.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def _spellings(value: str, secret: bytes) -> Iterator[tuple[bytes, bool]]:
     for ascii_only in (True, False):
         once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
         twice = json.dumps(once, ensure_ascii=ascii_only)[1:-1]
-        for text in (once, once.replace("/", "\\/"), _without_markup(once), twice):
+        thrice = json.dumps(twice, ensure_ascii=ascii_only)[1:-1]
+        for text in (once, once.replace("/", "\\/"), _without_markup(once), twice, thrice):
             yield text.encode("utf-8", "surrogateescape"), False
     for text in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
         yield text.encode(), False
