@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from llmreplay.completion import CompletionRequest, Usage
     from llmreplay.errors import Refusal
-    from llmreplay.exchange import Exchange
+    from llmreplay.exchange import Exchange, Request
 
 __all__ = ["Cassette", "Format", "load", "repair"]
 
@@ -68,8 +69,19 @@ class _Entry:
             try:
                 self._exchange = _document.read(self.text or b"")
             except _document.Damaged as error:
-                raise _broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1) from None
+                raise self._broken(error) from None
         return self._exchange
+
+    def answer(self, request: Request) -> Exchange:
+        if self._exchange is not None or self.text is None:
+            return replace(self.exchange, request=request)
+        try:
+            return _document.read_answer(self.text, request)
+        except _document.Damaged as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: _document.Damaged) -> BrokenCassette:
+        return _broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1)
 
     def keys(self, redaction: Redaction) -> Key:
         """Return the keys as the file has them, or of the request as it would be redacted."""
@@ -118,8 +130,8 @@ class Cassette:
     """Recorded exchanges, in the order in which their requests began.
 
     `exchanges` is the content. `calls` are the exchanges of the session that the cassette is used
-    in, in the order of its requests, whether they were replayed or recorded; of a cassette that
-    was only loaded, they are its content.
+    in, in the order of its requests, whether they were replayed or recorded: what the code under
+    test asked, with the answer it got. Of a cassette that was only loaded, they are its content.
     """
 
     def __init__(
@@ -181,6 +193,13 @@ class Cassette:
     def line(self, number: int) -> int:
         """Return the line of the file in which an exchange (from 1) begins; 0 if it is in no file."""
         return self._entries[number - 1].line
+
+    def answer(self, at: int, request: Request) -> Exchange:
+        """Return what answers a request that equals the one recorded at a place, with that request.
+
+        The recorded request is not parsed.
+        """
+        return self._entries[at].answer(request)
 
     def append(self, exchange: Exchange) -> None:
         """Add an exchange at the end."""

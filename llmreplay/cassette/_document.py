@@ -30,7 +30,7 @@ from llmreplay.exchange import (
     Response,
 )
 
-__all__ = ["Damaged", "read", "write"]
+__all__ = ["Damaged", "read", "read_answer", "write"]
 
 # How the bytes of a JSON body are spelled: separators, and whether beyond ASCII is escaped.
 _JSON_STYLES: dict[str, dict[str, Any]] = {
@@ -193,20 +193,40 @@ def _milliseconds(seconds: float) -> str:
 
 def read(text: bytes) -> Exchange:
     """Return the exchange of a document; raises `Damaged`, naming the field or the line."""
+    document = _parsed(text)
+    request = _mapping(document.get("request"), "request")
+    asked = Request(
+        _text(request, "method", "request"),
+        _text(request, "url", "request"),
+        _read_headers(request.get("headers"), "request"),
+        _read_body(request, "request"),
+    )
+    return _answered(asked, document)
+
+
+def read_answer(text: bytes, request: Request) -> Exchange:
+    """Return the exchange of a document with a request that equals its own, which is not parsed."""
+    # Nested text is indented: at the start of a line these words can only be the keys.
+    start = max(text.find(b"\nresponse:\n"), text.find(b"\nfailure:\n"))
+    if start < 0:
+        return _answered(request, _parsed(text))
     try:
-        document = _yaml.parse(text)
+        return _answered(request, _parsed(text[start + 1 :]))
+    except Damaged as error:
+        raise Damaged(error.problem, error.line + text.count(b"\n", 0, start + 1)) from None
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        return _mapping(_yaml.parse(text), "the document")
     except _yaml.SyntaxTrouble as error:
         raise Damaged(error.problem, error.line) from None
-    document = _mapping(document, "the document")
-    request = _mapping(document.get("request"), "request")
+
+
+def _answered(request: Request, document: dict[str, Any]) -> Exchange:
     try:
         return Exchange(
-            Request(
-                _text(request, "method", "request"),
-                _text(request, "url", "request"),
-                _read_headers(request.get("headers"), "request"),
-                _read_body(request, "request"),
-            ),
+            request,
             _read_response(document["response"]) if "response" in document else None,
             _read_failure(document["failure"], "failure") if "failure" in document else None,
             _read_provenance(_mapping(document.get("recorded", {}), "recorded")),

@@ -146,6 +146,8 @@ class Session:
         self._takes: dict[int, Take] = {}
         self._taken: dict[int, Exchange] = {}
         self._calls: dict[int, Exchange] = {}
+        # The place in the cassette of each exchange that was played, all of which `_calls` keeps alive.
+        self._numbers: dict[int, int] = {}
         cassette._calls = self._calls  # noqa: SLF001  the cassette shows what this session did
 
     @property
@@ -176,7 +178,7 @@ class Session:
         with self._lock:
             at = self._index.take(exact_key(shown, self.ignore), lambda: loose_key(shown, self.ignore))
             if at is not None:
-                return self._play(self.cassette.exchanges[at])
+                return self._play(self.cassette.answer(at, shown), at + 1)
         if self._records_misses:
             return self._forward(request, edge, model_call=called)
         if called:
@@ -197,7 +199,7 @@ class Session:
 
     def recording_ended(self, exchange: Exchange) -> RecordingEnded:
         """Return the refusal to a client that reads on where the recorded one had left."""
-        number = next((n for n, known in enumerate(self.cassette.exchanges, 1) if known is exchange), None)
+        number = self._numbers.get(id(exchange))
         message = _report.recording_ended(exchange, number, self._where(), self.remedy)
         return self.refuse(RecordingEnded(message, request=exchange.request))
 
@@ -254,9 +256,11 @@ class Session:
         self._next += 1
         return number
 
-    def _play(self, exchange: Exchange) -> Replay:
+    def _play(self, exchange: Exchange, number: int | None = None) -> Replay:
         with self._lock:
             self._calls[self._reserve()] = exchange
+            if number is not None:
+                self._numbers[id(exchange)] = number
             self.tally.replayed += 1
             self.replayed.append(exchange)
         return Replay(exchange, self, self.speed, self.split)

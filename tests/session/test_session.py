@@ -480,3 +480,46 @@ def test_a_body_that_is_cut_anew_keeps_its_bytes_and_its_time():
     assert b"".join(piece for piece, _ in pieces(split=7)) == b"abcdefgh"
     assert pieces(split=7) == pieces(split=7)
     assert any(pieces(split=7) != pieces(split=seed) for seed in range(8, 20))
+
+
+def test_a_replay_parses_the_answer_and_not_the_request(tmp_path, monkeypatch):
+    from llmreplay.cassette import _yaml
+
+    path = tmp_path / "x.yaml"
+    Cassette([exchange(str(n)) for n in range(3)]).save(path)
+    parsed = []
+    real = _yaml.parse
+    monkeypatch.setattr(_yaml, "parse", lambda text: parsed.append(text) or real(text))
+
+    replayed = Session(load(path))
+    assert answer(replayed.decide(chat("1"), "test")) == "1"
+
+    assert len(parsed) == 1
+    assert parsed[0].startswith(b"response:")
+
+
+def test_the_calls_are_what_was_asked_with_what_was_answered():
+    replayed = session(exchange("recorded", "answer"), ignore=["messages[*].content"])
+
+    replayed.decide(chat("asked"), "test")
+
+    (call,) = replayed.cassette.calls
+    assert call.request.json["messages"][0]["content"] == "asked"
+    assert call.response.body == b"answer"
+
+
+def test_a_recording_that_ended_early_is_named_by_its_number(tmp_path):
+    left = Response(200, (), (Chunk(b"so far"),), "closed")
+    replayed = session(exchange("one"), Exchange(chat("two"), left), remedy="make record")
+    played = replayed.decide(chat("two"), "test")
+
+    assert str(replayed.recording_ended(played.exchange)) == (
+        "The recording ends here: the client that was recorded stopped reading.\n"
+        f"  request: POST {URL} (70 bytes)\n"
+        "  cassette: without a path (record=none), exchange 2\n"
+        "  recorded: 6 bytes, then the client left\n"
+        "\n"
+        "To fix this:\n"
+        "  * Read no further than the recording, or record what comes next.\n"
+        "  * Changed on purpose? Record again: make record"
+    )
