@@ -95,7 +95,11 @@ class CassetteNotFound(CassetteError, FileNotFoundError):
 
 
 class BrokenCassette(CassetteError):
-    """A cassette is damaged. `good` holds the exchanges that could be read, in order."""
+    """A cassette is damaged.
+
+    `good` holds the exchanges that could be read, in order; `problems` the lines, from 1, with what
+    is wrong there.
+    """
 
     def __init__(
         self,
@@ -104,8 +108,9 @@ class BrokenCassette(CassetteError):
         path: Path | None = None,
         line: int | None = None,
         good: Sequence[Any] = (),
+        problems: Sequence[tuple[int, str]] = (),
     ) -> None:
-        self.good = tuple(good)
+        self.good, self.problems = tuple(good), tuple(problems)
         super().__init__(message, path=path, line=line)
 
 

@@ -158,7 +158,9 @@ class Response:
 
     def __post_init__(self) -> None:
         if (self.ended == "cut") != (self.failure is not None) and self.ended != "closed":
-            raise ValueError(f"a response that is {self.ended} {'needs a' if self.ended == 'cut' else 'has no'} failure")
+            raise ValueError(
+                f"a response that is {self.ended} {'needs a' if self.ended == 'cut' else 'has no'} failure"
+            )
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case, or None."""

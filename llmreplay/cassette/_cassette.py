@@ -260,25 +260,28 @@ class Cassette:
             self._write(self.path, self.format, redaction)
 
     def _write(self, target: Path, chosen: Format, redaction: Redaction) -> None:
-        if chosen == "vcr":
-            data = _vcr.write(self.exchanges)
-            _refuse_secrets(target, data, 0, redaction)
-        else:
-            pieces = [_native.HEAD]
-            line = _native.HEAD.count(b"\n")
-            for entry in self._entries:
-                # What stands in a file as it was written has been searched already.
-                known = entry.text is not None and not entry.edited and entry.line
-                piece = entry.document(redaction)
-                if not known:
-                    _refuse_secrets(target, piece, line, redaction)
-                pieces.append(piece)
-                line += piece.count(b"\n")
-            pieces.append(_native.END)
-            data = b"".join(pieces)
+        data = self._spelled(target, chosen, redaction)
         _store.replace(target, data)
         if target == self.path:
             self._read_from = data
+
+    def _spelled(self, target: Path, chosen: Format, redaction: Redaction) -> bytes:
+        """Return the file, searched for secrets."""
+        if chosen == "vcr":
+            data = _vcr.write(self.exchanges)
+            _refuse_secrets(target, data, 0, redaction)
+            return data
+        pieces = [_native.HEAD]
+        line = _native.HEAD.count(b"\n")
+        for entry in self._entries:
+            # What stands in a file as it was written has been searched already.
+            known = entry.text is not None and not entry.edited and entry.line
+            piece = entry.document(redaction)
+            if not known:
+                _refuse_secrets(target, piece, line, redaction)
+            pieces.append(piece)
+            line += piece.count(b"\n")
+        return b"".join([*pieces, _native.END])
 
 
 def load(path: str | os.PathLike[str]) -> Cassette:
@@ -307,24 +310,50 @@ def repair(path: str | os.PathLike[str], redaction: Redaction | None = None) -> 
     """Write a file anew from what can be read of it, with fresh keys and digests.
 
     Returns how many exchanges it holds, and the path that the file was kept under if it was damaged.
+    Raises `BrokenCassette` if nothing can be read of it, and `SecretInCassette` as `Cassette.save` does;
+    the file is then as it was.
     """
     place = Path(path)
-    aside: Path | None = None
     with _store.locked(place):
         data = _bytes_of(place) or b""
         cassette = Cassette(path=place)
+        damaged: BrokenCassette | None = None
         try:
-            cassette._entries, cassette.format = _read(place, data)  # noqa: SLF001  a cassette is made here
+            entries, cassette.format = _read(place, data)
+            # Digests tell that a document is as it was written, not that it was written well.
+            entries = _read_whole(place, entries)
         except BrokenCassette as error:
-            aside = place.with_name(f"{place.name}.broken")
-            _store.replace(aside, data)
-            cassette = Cassette(error.good, path=place)
+            if not error.good:
+                raise
+            damaged = error
+            entries = [_Entry(exchange) for exchange in error.good]
             cassette.format = "llmreplay" if _native.looks_like(data) else "vcr"
-        for entry in cassette._entries:  # noqa: SLF001
+        for entry in entries:
             if entry.edited:
                 entry.edited, entry.text = False, None
-        cassette._write(place, cassette.format, redaction or Redaction())  # noqa: SLF001
+        cassette._entries = entries  # noqa: SLF001  a cassette is made here
+        written = cassette._spelled(place, cassette.format, redaction or Redaction())  # noqa: SLF001
+        aside: Path | None = None
+        if damaged is not None:
+            aside = place.with_name(f"{place.name}.broken")
+            _store.replace(aside, data)
+        _store.replace(place, written)
     return len(cassette), aside
+
+
+def _read_whole(path: Path, entries: list[_Entry]) -> list[_Entry]:
+    good: list[_Entry] = []
+    bad: list[tuple[int, str]] = []
+    for entry in entries:
+        try:
+            _ = entry.exchange
+        except BrokenCassette as error:
+            bad += error.problems
+        else:
+            good.append(entry)
+    if bad:
+        raise _broken(path, bad, good, len(entries))
+    return good
 
 
 def _bytes_of(path: Path) -> bytes | None:
@@ -392,6 +421,7 @@ def _broken(path: Path | None, bad: list[tuple[int, str]], good: list[_Entry], t
         path=path,
         line=bad[0][0],
         good=[entry.exchange for entry in good],
+        problems=bad,
     )
 
 

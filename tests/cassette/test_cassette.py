@@ -287,3 +287,46 @@ def test_an_exchange_whose_text_was_forged_is_told_when_it_is_asked_for(tmp_path
 
     with pytest.raises(BrokenCassette, match="line 4: request is 'nothing'"):
         cassette.exchanges[0]
+
+
+def test_a_repair_of_what_cannot_be_read_at_all_changes_nothing(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"llmreplay: 99\n--- #\nrequest: from the future\n...\n")
+    before = path.read_bytes()
+
+    with pytest.raises(BrokenCassette) as caught:
+        repair(path)
+
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.yaml"]
+    assert [line for line, _ in caught.value.problems] == [caught.value.line]
+
+
+def test_a_repair_that_would_write_a_secret_leaves_everything_as_it_was(tmp_path):
+    path = tmp_path / "x.yaml"
+    Cassette([chat("one"), chat("two")]).save(path)
+    path.write_text(path.read_text().replace("content: one", f"content: {SECRET}")[:-50])
+    before = path.read_bytes()
+
+    with pytest.raises(SecretInCassette):
+        repair(path)
+
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.yaml"]
+
+
+def test_a_repair_drops_a_malformed_document_although_its_digest_holds(tmp_path):
+    from llmreplay.cassette import _native
+
+    path = tmp_path / "x.yaml"
+    Cassette([chat("one")]).save(path)
+    text = b"request: nothing\n"
+    key = Cassette([chat("one")]).keys(parse_ignore(()), RULES)[0]
+    path.write_bytes(
+        path.read_bytes().removesuffix(_native.END) + _native.opening(text, key) + text + _native.END
+    )
+
+    count, aside = repair(path)
+
+    assert (count, asked(load(path))) == (1, ["one"])
+    assert aside is not None
