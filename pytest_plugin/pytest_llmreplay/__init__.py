@@ -1,0 +1,306 @@
+"""The pytest side of llmreplay: options, a marker, fixtures, and a line in the report.
+
+Rules:
+
+* Only wiring. What happens is decided in `llmreplay`, which is imported when the first test asks
+  for it: a run that does not use it pays nothing, and `pytest --cov=llmreplay` sees its modules.
+* What a session has to complain of fails the test itself, in its call phase, whatever the code
+  under test swallowed. The session stays open until the fixtures are torn down, so that nothing
+  they do reaches the network either.
+* Whether a test passed is what pytest reports of it: plugins, subtests and xfail have their say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from pathlib import Path
+
+    from llmreplay import Cassette
+    from llmreplay.session import Session
+
+RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
+UNUSED = ("fail", "warn", "ignore")
+NETWORK = ("block", "allow")
+_MARKER = (
+    "llm_cassette(path=None, record=None, ignore=(), unused='fail', speed=0, split=None, only=None, "
+    "allowed_hosts=(), redact=(), keep_headers=()): "
+    "replay the model calls of a test from a cassette, or record them"
+)
+
+_SESSION = pytest.StashKey["Session"]()
+_OUTCOMES = pytest.StashKey[list[str]]()
+_COUNTS = pytest.StashKey[dict[str, int]]()
+_OWNERS = pytest.StashKey[dict[str, str]]()
+_RECORDED = pytest.StashKey[set["Path"]]()
+
+# What a mode does to a file that an earlier test of the same run has recorded: tests may share one.
+_LATER = {"rewrite": "all", "once": "new_episodes"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options; each has an ini key of the same name."""
+    group = parser.getgroup("llmreplay", "record and replay of calls to language models")
+    group.addoption(
+        "--llm-record",
+        choices=RECORD_MODES,
+        help="what may be recorded (default: none, replay only)",
+    )
+    group.addoption(
+        "--llm-unused",
+        choices=UNUSED,
+        help="what recorded exchanges do that a passing test did not ask for (default: fail)",
+    )
+    group.addoption(
+        "--llm-network",
+        choices=NETWORK,
+        help="whether tests that replay may reach other hosts (default: block)",
+    )
+    group.addoption(
+        "--llm-allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host that tests may reach live while they replay; may be given several times",
+    )
+    parser.addini("llm_record", f"one of {', '.join(RECORD_MODES)}", default="none")
+    parser.addini("llm_unused", f"one of {', '.join(UNUSED)}", default="fail")
+    parser.addini("llm_network", f"one of {', '.join(NETWORK)}", default="block")
+    parser.addini("llm_allow_host", "hosts that tests may reach live while they replay", type="linelist")
+    parser.addini("llm_redact", "regular expressions of secrets of your own", type="linelist")
+    parser.addini(
+        "llm_cassette_dir",
+        "where cassettes are, relative to the root (default: the folder `cassettes` beside each test file)",
+        default="",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and refuse ini values that mean nothing."""
+    config.addinivalue_line("markers", _MARKER)
+    config.stash[_COUNTS] = {}
+    config.stash[_OWNERS] = {}
+    config.stash[_RECORDED] = set()
+    for name, choices in (("llm_record", RECORD_MODES), ("llm_unused", UNUSED), ("llm_network", NETWORK)):
+        value = config.getini(name)
+        if value not in choices:
+            raise pytest.UsageError(f"ini key {name} is {value!r}; expected one of {', '.join(choices)}")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give every test with the marker the fixture, before its other fixtures of function scope."""
+    names: list[str] | None = getattr(item, "fixturenames", None)
+    if names is None:
+        return
+    if "llm_cassette" not in names and item.get_closest_marker("llm_cassette") is None:
+        return
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    others = [name for name in names if name != "llm_cassette"]
+    wider = (
+        name == "request" or (definitions.get(name) and definitions[name][-1].scope != "function")
+        for name in others
+    )
+    at = next((place for place, is_wider in enumerate(wider) if not is_wider), len(others))
+    # A list of its own: all cases of a parametrized test share the one that pytest made.
+    vars(item)["fixturenames"] = [*others[:at], "llm_cassette", *others[at:]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Tell of refusals in a set-up that failed, as in a test."""
+    __tracebackhide__ = True
+    try:
+        return (yield)
+    except BaseException as error:
+        if (session := item.stash.get(_SESSION, None)) is not None:
+            _failed(item, session, error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Judge the session when the test is over, while it can still be failed."""
+    __tracebackhide__ = True
+    session = item.stash.get(_SESSION, None)
+    if session is None:
+        return (yield)
+    try:
+        result = yield
+    except BaseException as error:
+        _failed(item, session, error)
+        raise
+    # A unittest.TestCase does not raise: pytest keeps here what it will report.
+    if kept := getattr(item, "_excinfo", None):
+        _failed(item, session, kept[0].value)
+        kept[0] = pytest.ExceptionInfo.from_exception(kept[0].value)
+    elif complaint := session.complaint(failed="failed" in item.stash[_OUTCOMES]):
+        session.acknowledge()
+        pytest.fail(str(complaint), pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note what pytest makes of a test, and of each of its subtests."""
+    session = item.stash.get(_SESSION, None)
+    if session is None or call.when != "call":
+        return (yield)
+    if call.excinfo is not None:
+        session.acknowledge(call.excinfo.value)
+    report = yield
+    expected = report.skipped and hasattr(report, "wasxfail")
+    item.stash[_OUTCOMES].append("xfailed" if expected else report.outcome)
+    return report
+
+
+@pytest.fixture(scope="session")
+def llm_redact(pytestconfig: pytest.Config) -> Iterable[Any]:
+    """Patterns of secrets of your own, and functions from text to text: override it to add some."""
+    patterns: list[str] = pytestconfig.getini("llm_redact")
+    return patterns
+
+
+@pytest.fixture
+def llm_cassette(request: pytest.FixtureRequest, llm_redact: Iterable[Any]) -> Iterator[Cassette]:
+    """Replay the model calls of this test from its cassette, or record them; see `llmreplay.use_cassette`."""
+    __tracebackhide__ = True
+    session = _open(request.node, llm_redact)
+    try:
+        yield session.cassette
+    finally:
+        _close(request.node, session)
+
+
+def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:
+    __tracebackhide__ = True
+    from llmreplay import use  # noqa: PLC0415  see the rules on top
+    from llmreplay.errors import LLMReplayError  # noqa: PLC0415
+    from pytest_llmreplay import _options  # noqa: PLC0415
+
+    try:
+        path, options = _options.of(item, redact, item.config.stash[_OWNERS])
+        if path in item.config.stash[_RECORDED]:
+            options["record"] = _LATER.get(options["record"], options["record"])
+        session = use.open_session(path, **options)
+    except (LLMReplayError, pytest.UsageError) as misuse:
+        told = f"{item.nodeid} cannot use its cassette: {misuse}"
+    else:
+        item.stash[_SESSION] = session
+        item.stash[_OUTCOMES] = []
+        _guard_teardown(item, session)
+        return session
+    pytest.fail(told, pytrace=False)
+
+
+def _close(item: pytest.Item, session: Session) -> None:
+    __tracebackhide__ = True
+    from llmreplay import codecs, use  # noqa: PLC0415
+    from llmreplay.errors import LLMReplayError  # noqa: PLC0415
+
+    del item.stash[_SESSION]
+    del vars(item)["addfinalizer"]
+    complaint = ""
+    failed = not _went_well(item.stash[_OUTCOMES], session)
+    try:
+        use.close(session, failed=failed)
+    except LLMReplayError as error:
+        complaint = str(error)
+    counts = item.config.stash[_COUNTS]
+    done = {
+        "replayed": session.tally.replayed,
+        "recorded": session.tally.recorded,
+        "refused": session.tally.refused,
+        "tokens": sum(codecs.usage(call).total_tokens for call in session.replayed),
+    }
+    for name, number in done.items():
+        counts[name] = counts.get(name, 0) + number
+    path = session.cassette.path
+    if session.aside is not None:
+        told = f"The test did not pass: what it recorded is kept in {session.aside}; {path} is as it was."
+        item.add_report_section("teardown", "llmreplay", told)
+    elif session.tally.recorded and path is not None:
+        item.config.stash[_RECORDED].add(path)
+    if complaint:
+        pytest.fail(complaint, pytrace=False)
+
+
+def _went_well(outcomes: list[str], session: Session) -> bool:
+    """Tell whether what a test recorded may take the place of what was recorded before."""
+    # The last outcome is the test's own, after those of its subtests. No outcome: the set-up failed.
+    if not outcomes or "failed" in outcomes:
+        return False
+    path = session.cassette.path
+    # A failure that was expected is recorded, or it could never be replayed; but not over anything.
+    return outcomes[-1] == "passed" or (outcomes[-1] == "xfailed" and path is not None and not path.exists())
+
+
+def _guard_teardown(item: pytest.Item, session: Session) -> None:
+    """Let a refusal in a teardown be an ordinary failure: pytest stops at any other BaseException.
+
+    It would drop the fixtures that it has not torn down yet, and the next test would stumble over them.
+    """
+    add = item.addfinalizer
+
+    def addfinalizer(finalizer: Callable[[], object]) -> None:
+        def guarded() -> None:
+            __tracebackhide__ = True
+            from pytest_llmreplay import _verdict  # noqa: PLC0415  see the rules on top
+
+            try:
+                finalizer()
+            except BaseException as error:
+                if _verdict.stops_pytest(error):
+                    _failed(item, session, error)
+                    raise _verdict.failure(error) from None
+                raise
+
+        add(guarded)
+
+    vars(item)["addfinalizer"] = addfinalizer
+
+
+def _failed(item: pytest.Item, session: Session, error: BaseException) -> None:
+    from pytest_llmreplay import _verdict  # noqa: PLC0415  see the rules on top
+
+    _verdict.tell(session, error, item.config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under xdist, send a worker's numbers to the controller."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["llmreplay"] = session.config.stash[_COUNTS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Under xdist, add a worker's numbers to those of the others."""
+    counts = node.config.stash[_COUNTS]
+    # A worker that crashed has no output.
+    for name, number in getattr(node, "workeroutput", {}).get("llmreplay", {}).items():
+        counts[name] = counts.get(name, 0) + number
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in one line what was replayed, recorded and refused."""
+    counts = config.stash[_COUNTS]
+    if not any(counts.values()):
+        return
+    told = [
+        _count(counts["replayed"], "exchange") + " replayed",
+        f"{counts['recorded']} recorded",
+        _count(counts["refused"], "live call") + " refused",
+    ]
+    if counts["tokens"]:
+        told.append(f"{counts['tokens']:,} tokens served from recordings")
+    terminalreporter.write_line(f"llmreplay: {', '.join(told)}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
