@@ -3,7 +3,8 @@
     install(), uninstall()      every edge, while at least one session is open
     RecordingTransport(inner)   an edge to put into a client by hand, where its transport is its own
 
-One module an edge: `_httpx` (httpx and httpx2), `_socket` (the guard below all of them).
+One module an edge: `_httpx` (httpx and httpx2; `_by_hand` wraps other transports of theirs), and
+`_socket` (the guard below all of them).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import threading
 
 from llmreplay.intercept import _httpx, _socket
-from llmreplay.intercept._httpx import AsyncRecordingTransport, RecordingTransport
+from llmreplay.intercept._by_hand import AsyncRecordingTransport, RecordingTransport
 
 __all__ = ["AsyncRecordingTransport", "RecordingTransport", "install", "uninstall"]
 

@@ -18,6 +18,7 @@ from llmreplay import session
 __all__ = ["install", "uninstall"]
 
 _METHODS = ("connect", "connect_ex", "sendto")
+_LOOK_UPS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 _real: dict[str, Any] = {}
@@ -29,13 +30,17 @@ _known: set[str] = set()
 def install() -> None:
     """Put the guard in place."""
     _known.clear()
+    # Ours may be there from an earlier session: somebody who came after us put it back.
     for name in _METHODS:
-        _real[name] = getattr(socket.socket, name)
-        _ours[name] = _guarded(name, _real[name])
-        setattr(socket.socket, name, _ours[name])
-    _real["getaddrinfo"] = socket.getaddrinfo
-    _ours["getaddrinfo"] = _look_up
-    socket.getaddrinfo = _look_up
+        if getattr(socket.socket, name) is not _ours.get(name):
+            _real[name] = getattr(socket.socket, name)
+            _ours[name] = _guarded(name, _real[name])
+            setattr(socket.socket, name, _ours[name])
+    for name in _LOOK_UPS:
+        if getattr(socket, name) is not _ours.get(name):
+            _real[name] = getattr(socket, name)
+            _ours[name] = _looking_up(name, _real[name])
+            setattr(socket, name, _ours[name])
 
 
 def uninstall() -> None:
@@ -46,8 +51,9 @@ def uninstall() -> None:
                 delattr(socket.socket, name)
             else:
                 setattr(socket.socket, name, _real[name])
-    if socket.getaddrinfo is _look_up:
-        socket.getaddrinfo = _real["getaddrinfo"]
+    for name in _LOOK_UPS:
+        if getattr(socket, name) is _ours[name]:
+            setattr(socket, name, _real[name])
 
 
 def _guarded(name: str, real: Any) -> Any:
@@ -62,14 +68,18 @@ def _guarded(name: str, real: Any) -> Any:
     return guard
 
 
-def _look_up(host: Any, *args: Any, **options: Any) -> Any:
-    name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    if name:
-        _check(name)
-    found = _real["getaddrinfo"](host, *args, **options)
-    if name and not session.is_loopback(name):
-        _known.update(address[4][0] for address in found)
-    return found
+def _looking_up(kind: str, real: Any) -> Any:
+    def look_up(host: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+        if name:
+            _check(name)
+        found = real(host, *args, **options)
+        if name and kind == "getaddrinfo" and not session.is_loopback(name):
+            _known.update(address[4][0] for address in found)
+        return found
+
+    look_up.__name__ = kind
+    return look_up
 
 
 def _check(host: str) -> None:
