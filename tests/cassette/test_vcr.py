@@ -353,6 +353,7 @@ def test_the_old_httpx_shape_is_read(stored, spelled) -> None:
         ("br", brotli.compress(REPLY)),
         ("gzip, br", brotli.compress(gzip.compress(REPLY))),
     ],
+    ids=["gzip", "br", "both"],
 )
 def test_a_compressed_body_is_decoded_and_its_headers_with_it(coding, coded) -> None:
     headers = f"{{content-encoding: ['{coding}'], content-length: ['{len(coded)}'], etag: [x]}}"

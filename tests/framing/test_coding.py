@@ -104,6 +104,7 @@ def test_a_cut_stream_is_cut_where_the_flushed_bytes_end() -> None:
         ("zstd", zstandard.compress(TEXT)[:20] + b"\xff" * 40),
         ("gzip, br", brotli.compress(TEXT)),
     ],
+    ids=["a wrong checksum", "no gzip", "no deflate", "no br", "half a zstd", "br is no gzip, br"],
 )
 def test_damaged_bytes_cannot_be_undone(coding, damaged) -> None:
     undo = decoder(coding)
