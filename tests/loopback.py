@@ -282,7 +282,7 @@ class Server:
                     with self._changed:
                         self._departures += 1
                         self._changed.notify_all()
-            except Exception as error:  # noqa: BLE001  whatever a test's function raises is shown by close
+            except Exception as error:  # whatever a test's function raises is shown by close
                 self._errors.append(error)
             with (
                 self._changed

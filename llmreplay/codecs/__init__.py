@@ -36,8 +36,16 @@ __all__ = [
 
 _CODECS = {
     "openai_chat": "openai_chat",
-    "mistral": "openai_chat",  # the same bodies, but for contents that may be lists
+    "mistral": "mistral",
     "anthropic_messages": "anthropic_messages",
+    "bedrock_converse": "bedrock_converse",
+    "bedrock_invoke": "bedrock_invoke",
+    "cohere": "cohere",
+    "embeddings": "embeddings",
+    "gemini": "gemini",
+    "ollama": "ollama",
+    "ollama_generate": "ollama",
+    "openai_responses": "openai_responses",
 }
 """Which module decodes a wire; each has a `CODEC`."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llmreplay.codecs import _errors
 from llmreplay.completion import CompletionError, StreamError, told
+from llmreplay.framing.eventstream import begins
 
 if TYPE_CHECKING:
     from llmreplay.codecs._base import Codec, StreamDecoder
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["decode", "events"]
 
+_STREAM_PATHS = ("/converse-stream", "/invoke-with-response-stream")
+
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":", b"\xef\xbb\xbf")
 
 
 def decode(codec: Codec, exchange: Exchange) -> CompletionResponse:
     """Return the answer of an exchange; raise `CompletionError` if it has none."""
     response = exchange.response
-    if response is None or not _is_stream(response, exchange.request):
+    if response is None or not _is_stream(codec, response, exchange.request):
         return _plain(codec, exchange)
     decoder = codec.decode_stream(response, exchange.request)
     for chunk in response.chunks:
@@ -40,7 +43,7 @@ def decode(codec: Codec, exchange: Exchange) -> CompletionResponse:
 def events(codec: Codec, exchange: Exchange) -> list[StreamEvent]:
     """Return what the client was told, in order."""
     response = exchange.response
-    if response is None or not _is_stream(response, exchange.request):
+    if response is None or not _is_stream(codec, response, exchange.request):
         try:
             return told(_plain(codec, exchange))
         except CompletionError as error:
@@ -63,7 +66,7 @@ def _plain(codec: Codec, exchange: Exchange) -> CompletionResponse:
         raise _errors.broken(response.failure, response, provider)
     if response.status >= 400:  # noqa: PLR2004  the statuses of errors
         raise codec.decode_error(response, exchange.request)
-    if response.json is None:
+    if response.json is None and response.status != 202:  # noqa: PLR2004  "not yet", which has no body
         raise (
             _errors.left(response, provider)
             if response.ended == "closed"
@@ -87,13 +90,20 @@ def _stream_error(decoder: StreamDecoder, response: Response, provider: str | No
     )
 
 
-def _is_stream(response: Response, request: Request) -> bool:
+def _is_stream(codec: Codec, response: Response, request: Request) -> bool:
     if not 200 <= response.status < 300:  # noqa: PLR2004  the statuses of answers
         return False
+    # A wire whose streams look like plain bodies tells them apart itself, or leaves it to what follows.
+    own = getattr(codec, "is_stream", None)
+    told_by_codec: bool | None = own(response, request) if own else None
+    if told_by_codec is not None:
+        return told_by_codec
     start = response.body[:64].lstrip()
     if start[:1] in {b"{", b"["}:
         return False
-    if start.startswith(_FIELDS):
+    if start.startswith(_FIELDS) or begins(response.body):
         return True
     kind = response.header("content-type") or ""
+    if "eventstream" in kind or request.path.endswith(_STREAM_PATHS):
+        return True
     return "event-stream" in kind or (not start and b'"stream":true' in request.body.replace(b" ", b""))

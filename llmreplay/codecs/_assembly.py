@@ -72,6 +72,8 @@ class Assembly:
         extra: dict[str, Any] | None = None,
     ) -> list[StreamEvent]:
         """Add a piece of text, or of a refusal."""
+        if not piece and not extra and key is None and self.answer(choice).parts:
+            return []  # or it would part what stands on both sides of it
         part = self._part(choice, key, Words(refused=refused))
         part.extra.update(extra or {})
         part.pieces.append(piece)
@@ -91,6 +93,8 @@ class Assembly:
         signature: str = "",
     ) -> list[StreamEvent]:
         """Add a piece of reasoning to its content (`key`), and there to its `part`."""
+        if not piece and not signature and key is None and self.answer(choice).parts:
+            return []
         found = self._part(choice, key, Thought())
         place = (kind, part)
         if piece or place in found.parts or signature:

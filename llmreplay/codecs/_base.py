@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from llmreplay.codecs import _errors
 from llmreplay.codecs._json import parse
 from llmreplay.completion import CompletionError, Final, JsonError, StreamError
-from llmreplay.framing.sse import FrameTooLong, SSEParser
+from llmreplay.framing.jsonarray import NotAnArray
+from llmreplay.framing.sse import Frame, FrameTooLong, SSEParser
 
 if TYPE_CHECKING:
     from llmreplay.completion import CompletionRequest, CompletionResponse, StreamEvent
     from llmreplay.exchange import Request, Response
-    from llmreplay.framing.sse import Frame
 
-__all__ = ["Codec", "EventStreamDecoder", "StreamDecoder"]
+__all__ = ["Codec", "EventStreamDecoder", "StreamDecoder", "TextParser"]
 
 
 class StreamDecoder(Protocol):
@@ -72,18 +72,45 @@ class Codec(Protocol):
         ...
 
 
+class TextParser(Protocol):
+    """Cuts a stream into the texts of its objects: lines, or the elements of an array."""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next bytes, and return the texts that are complete with them."""
+        ...
+
+    def close(self) -> list[str]:
+        """Return what is left at the end of the stream."""
+        ...
+
+
+class _Frames:
+    """The texts of a stream as the frames of an event stream."""
+
+    def __init__(self, parser: TextParser) -> None:
+        self._parser = parser
+
+    def feed(self, data: bytes) -> list[Frame]:
+        return [Frame(text) for text in self._parser.feed(data)]
+
+    def close(self) -> list[Frame]:
+        return [Frame(text) for text in self._parser.close()]
+
+
 class EventStreamDecoder(ABC):
     """What the decoders of all event streams share: frames, their JSON, and the errors in them.
 
     A frame that is no JSON is an error, and the stream goes on behind it; at the end of a stream it
     is merely cut off. An error that the provider reports leaves no answer.
+
+    Streams that are no event streams bring their own parser.
     """
 
-    def __init__(self, response: Response, provider: str | None) -> None:
+    def __init__(self, response: Response, provider: str | None, parser: TextParser | None = None) -> None:
         self.error: CompletionError | None = None
         self.response: CompletionResponse | None = None
         self._http, self._provider = response, provider
-        self._parser = SSEParser()
+        self._parser: SSEParser | _Frames = SSEParser() if parser is None else _Frames(parser)
         self._raw: list[Any] = []
         self._done = False
         self._reported = False
@@ -95,7 +122,7 @@ class EventStreamDecoder(ABC):
             return []
         try:
             frames = self._parser.feed(data)
-        except FrameTooLong as problem:
+        except (FrameTooLong, NotAnArray) as problem:
             self._lost = True
             return [self._failed(JsonError(str(problem), status=self._http.status, provider=self._provider))]
         return [event for frame in frames for event in self._frame(frame, last=False)]
@@ -122,7 +149,7 @@ class EventStreamDecoder(ABC):
     def _answer(self) -> CompletionResponse:
         """Return the answer, from all that has come."""
 
-    def _frame(self, frame: Frame, *, last: bool) -> list[StreamEvent]:
+    def _frame(self, frame: Frame, *, last: bool) -> list[StreamEvent]:  # noqa: PLR0911  one return a kind
         if frame.data == "[DONE]":
             self._done = True
             return []
@@ -141,6 +168,8 @@ class EventStreamDecoder(ABC):
             ]
         self._raw.append(data)
         if frame.event == "error" or not isinstance(data, dict) or data.get("error"):
+            return [self._told(data)]
+        if data.get("object") == "error":  # Mistral and its like
             return [self._told(data)]
         return self._object(data)
 

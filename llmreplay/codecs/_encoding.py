@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llmreplay.completion import RETRYABLE
 from llmreplay.exchange import Chunk, Headers, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from llmreplay.completion import CompletionRequest, CompletionResponse
-    from llmreplay.completion import ErrorKind
+    from llmreplay.completion import CompletionRequest, CompletionResponse, ErrorKind
     from llmreplay.exchange import Request
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "compact",
     "fragments",
     "json_response",
+    "retry_headers",
     "stream_response",
     "words",
 ]
@@ -56,7 +57,8 @@ class Ids:
     """Ids that look generated and are always the same: the n-th one for a request and a turn."""
 
     def __init__(self, request: Request, turn: int = 0) -> None:
-        self._seed = blake2b(request.body + request.url.encode("utf-8", "surrogateescape") + b"%d" % turn).digest()
+        asked = request.body + request.url.encode("utf-8", "surrogateescape")
+        self._seed = blake2b(asked + b"%d" % turn).digest()
         self._count = 0
 
     def new(self, prefix: str, length: int, alphabet: str = ALPHANUMERIC) -> str:
@@ -116,7 +118,10 @@ class Encoder(Protocol):
         turn: int = 0,
         cut: Cut = Cut(),
     ) -> Response:
-        """Return the answer as the request wants it, JSON or a stream; `turn` counts from 0 and makes ids differ."""
+        """Return the answer as the request wants it, JSON or a stream.
+
+        `turn` counts from 0, and makes the ids of one answer differ from those of the next.
+        """
         ...
 
     def encode_error(  # noqa: PLR0913  what an error can say, each by name
@@ -155,6 +160,17 @@ def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Respo
     body = compact(value)
     own: Headers = (("content-type", "application/json"), ("content-length", str(len(body))))
     return Response(status, (*own, *headers), (Chunk(body),))
+
+
+def retry_headers(kind: ErrorKind, retry_after: float | None = None) -> Headers:
+    """Return the headers that say when to try again: at once where a second attempt may succeed.
+
+    `retry-after: 0` is never sent: the SDKs of OpenAI and Anthropic ignore it, and wait in full.
+    """
+    if retry_after:
+        seconds = f"{retry_after:f}".rstrip("0").rstrip(".")
+        return (("retry-after", seconds), ("retry-after-ms", str(max(1, round(retry_after * 1000)))))
+    return (("retry-after-ms", "1"),) if kind in RETRYABLE else ()
 
 
 def stream_response(

@@ -52,6 +52,7 @@ _BY_STATUS: dict[int, ErrorKind] = {
 
 _BY_WORD: dict[str, ErrorKind] = {
     "insufficient_quota": "quota_exhausted",
+    "servicequotaexceededexception": "quota_exhausted",
     "billing_error": "quota_exhausted",
     "billing_hard_limit_reached": "quota_exhausted",
     "enforced_spend_limit_reached": "quota_exhausted",
@@ -61,12 +62,15 @@ _BY_WORD: dict[str, ErrorKind] = {
     "request_too_large": "request_too_large",
     "content_filter": "content_filter",
     "content_policy_violation": "content_filter",
+    "invalid_prompt": "content_filter",  # OpenAI's Responses: a prompt that is flagged
     "responsibleaipolicyviolation": "content_filter",
     "authentication_error": "authentication",
     "api_key_invalid": "authentication",
     "invalid_api_key": "authentication",
     "unauthenticated": "authentication",
     "unrecognizedclientexception": "authentication",
+    "expiredtokenexception": "authentication",
+    "invalidsignatureexception": "authentication",
     "permission_error": "permission_denied",
     "permission_denied": "permission_denied",
     "accessdeniedexception": "permission_denied",
@@ -82,19 +86,32 @@ _BY_WORD: dict[str, ErrorKind] = {
     "throttlingexception": "rate_limited",
     "overloaded": "overloaded",
     "overloaded_error": "overloaded",
+    "server_is_overloaded": "overloaded",
+    "slow_down": "overloaded",
     "modelnotreadyexception": "overloaded",
     "serviceunavailableexception": "overloaded",
     "unavailable": "overloaded",
     "deadline_exceeded": "timeout",
     "modeltimeoutexception": "timeout",
     "timeout_error": "timeout",
+    "modelerrorexception": "server_error",
+    "modelstreamerrorexception": "server_error",
     "not_supported_error": "not_supported",
+    "service_unavailable_error": "overloaded",  # DeepSeek
+    "too_many_requests_error": "rate_limited",  # Cerebras
+    # xAI spells the codes of gRPC as sentences
+    "some requested entity was not found": "not_found",
+    "some resource has been exhausted": "rate_limited",
+    "the caller does not have permission to execute the specified operation": "permission_denied",
+    "the service is currently unavailable": "overloaded",
     "unimplemented": "not_supported",
 }
 """Codes, types and statuses of providers, in lower case, that say more than an HTTP status."""
 
 _BY_GENERAL_WORD: dict[str, ErrorKind] = {
     "api_error": "server_error",
+    "generation": "server_error",  # text-generation-inference, in a stream
+    "internal error": "server_error",  # xAI
     "internal": "server_error",
     "internal_server_error": "server_error",
     "internalserverexception": "server_error",
@@ -108,13 +125,14 @@ _BY_GENERAL_WORD: dict[str, ErrorKind] = {
 _PROSE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
     (
         re.compile(
-            r"context (?:length|window|size)|prompt is too long|too large to process|too many tokens"
-            r"|token count .{0,40}exceeds",
+            r"context (?:length|window|size)|maximum prompt length|prompt is too long|too large to process"
+            r"|too many tokens|token count .{0,40}exceeds|input is too long",
             re.IGNORECASE,
         ),
         "request_too_large",
     ),
     (re.compile(r"(?:incorrect|invalid) api key|api key not valid", re.IGNORECASE), "authentication"),
+    (re.compile(r"blocked by content filtering policy", re.IGNORECASE), "content_filter"),
     (re.compile(r"credit balance is too low", re.IGNORECASE), "quota_exhausted"),
     (
         re.compile(
@@ -124,7 +142,15 @@ _PROSE: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
     ),
 )
 
-_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "mistral-correlation-id")
+_REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "mistral-correlation-id",
+    "x-debug-trace-id",
+    "x-ds-trace-id",
+)
 
 
 def refused(response: Response, provider: str | None) -> ProviderError:

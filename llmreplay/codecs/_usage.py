@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmreplay.codecs._aws_frames import bodies as aws_bodies
 from llmreplay.codecs._json import each, integer, mapping, parse
 from llmreplay.completion import Usage
+from llmreplay.framing.eventstream import begins
+from llmreplay.framing.jsonarray import JSONArrayParser
 from llmreplay.framing.sse import FrameTooLong, SSEParser
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from llmreplay.exchange import Response
 
-__all__ = ["NOTHING", "merge", "normalise", "report", "reported"]
+__all__ = ["NOTHING", "latest", "merge", "normalise", "report", "reported"]
 
 
 NOTHING = Usage()
@@ -32,7 +35,7 @@ def reported(wire: str, response: Response) -> Usage:
     """Return what a response says was used, whole or broken off; all zero if it does not say."""
     raw: dict[str, Any] = {}
     for body in _bodies(response):
-        raw = merge(raw, report(wire, body))
+        raw = latest(wire, raw, report(wire, body))
     return normalise(wire, raw)
 
 
@@ -80,6 +83,16 @@ def merge(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     return {**earlier, **kept}
 
 
+def latest(wire: str, earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Return what two reports of one stream come to.
+
+    Gemini's are whole: a count that the later one leaves out is none any more, as its total shows.
+    """
+    if wire == "gemini" and ("totalTokenCount" in later or "candidatesTokenCount" in later):
+        return later
+    return merge(earlier, later)
+
+
 def _bodies(response: Response) -> Iterator[Any]:
     """Yield whatever could hold a report: the body, or the frames or lines that name one."""
     body = response.body
@@ -88,8 +101,14 @@ def _bodies(response: Response) -> Iterator[Any]:
         if whole is not None:
             yield from each(whole) if isinstance(whole, list) else [whole]
             return
+        if body.lstrip()[:1] == b"[":
+            yield from _elements(body)
+            return
         for line in body.splitlines():
             yield from _parsed(line.decode("utf-8", "replace"))
+        return
+    if begins(body):
+        yield from (data for _, data in aws_bodies(body))
         return
     parser = SSEParser()
     try:
@@ -97,6 +116,16 @@ def _bodies(response: Response) -> Iterator[Any]:
             if "sage" in frame.data or '"meta"' in frame.data:
                 yield from _parsed(frame.data)
     except FrameTooLong:
+        return
+
+
+def _elements(body: bytes) -> Iterator[Any]:
+    """Yield the elements of an array that broke off."""
+    parser = JSONArrayParser()
+    try:
+        for element in parser.feed(body):
+            yield from _parsed(element)
+    except ValueError:  # it is none, or too long
         return
 
 

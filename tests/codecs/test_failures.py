@@ -477,7 +477,7 @@ def test_a_frame_without_end_is_an_error_and_what_follows_is_not_read() -> None:
 @pytest.mark.parametrize(
     ("url", "wire"),
     [
-        ("https://api.openai.com/v1/responses", "openai_responses"),
+        ("https://api.openai.com/v1/completions", "openai_completions"),
         ("https://api.anthropic.com/v1/messages/count_tokens", "count_tokens"),
         ("https://example.org/forecast", "none that asks a model"),
     ],
@@ -488,7 +488,8 @@ def test_a_wire_that_no_codec_knows_is_named_with_those_that_are(url: str, wire:
         "No codec knows what this exchange means.\n"
         f"  request: POST {url}\n"
         f"  wire: {wire}\n"
-        "  decoded: anthropic_messages, mistral, openai_chat"
+        "  decoded: anthropic_messages, bedrock_converse, bedrock_invoke, cohere, embeddings, gemini, "
+        "mistral, ollama, ollama_generate, openai_chat, openai_responses"
     )
 
     for ask in (codecs.decode, codecs.events, lambda exchange: codecs.decode_request(exchange.request)):

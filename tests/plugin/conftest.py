@@ -175,6 +175,6 @@ __all__ = ["Project", "anthropic", "httpx", "httpx2", "openai", "told"]
 
 @pytest.fixture(autouse=True)
 def nowhere_in_particular(monkeypatch):
-    """On a CI machine pytest prints its summary in full: these tests read it as a person's terminal has it."""
+    """Have reports as a terminal shows them: on a CI machine pytest prints its summary in full."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)

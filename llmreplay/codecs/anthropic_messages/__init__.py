@@ -1,142 +1,110 @@
-"""Messages as Anthropic defined them, direct or behind Vertex.
+"""Messages as Anthropic defined them, direct or behind Vertex; Bedrock's `invoke` wraps the same.
 
-https://docs.claude.com/en/api/messages and https://docs.claude.com/en/docs/build-with-claude/streaming
+https://docs.claude.com/en/api/messages, https://docs.claude.com/en/docs/build-with-claude/streaming
+and https://docs.claude.com/en/api/claude-on-vertex-ai
 
-A stream is whole when `message_stop` has come, or when the stop reason has come and the connection
-ended in good order: no SDK waits for `message_stop`.
+Vertex names model and version elsewhere: the model in the path, with the action `rawPredict` or
+`streamRawPredict`, and `anthropic_version` in the body.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from llmreplay.codecs import _errors
-from llmreplay.codecs._assembly import Assembly
-from llmreplay.codecs._base import Codec, EventStreamDecoder
-from llmreplay.codecs._json import each, integer, listed, mapping, optional, text
-from llmreplay.codecs._usage import merge, normalise, report
-from llmreplay.codecs.anthropic_messages._blocks import begin, end, grow
-from llmreplay.codecs.anthropic_messages._request import read_request
-from llmreplay.completion import CompletionResponse, FinishReason, Started, Text, UnknownEvent, UsageReported
+from llmreplay.codecs._base import Codec
+from llmreplay.codecs._encoding import (
+    STRICT_HEADER,
+    Cut,
+    Encoder,
+    Ids,
+    Rejection,
+    json_response,
+    retry_headers,
+    stream_response,
+)
+from llmreplay.codecs.anthropic_messages._check import broken_rule
+from llmreplay.codecs.anthropic_messages._request import is_vertex, read_request, wants_stream
+from llmreplay.codecs.anthropic_messages._stream import NAME, MessageStream, answer
+from llmreplay.codecs.anthropic_messages._write import Written, event
+from llmreplay.codecs.anthropic_messages._write_errors import error_body, error_of
+from llmreplay.codecs.anthropic_messages._write_request import write_body, write_url
+from llmreplay.completion import RETRYABLE
 
 if TYPE_CHECKING:
-    from llmreplay.completion import CompletionError, CompletionRequest, StreamEvent
-    from llmreplay.exchange import Request, Response
+    from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind
+    from llmreplay.exchange import Headers, Request, Response
 
 __all__ = ["CODEC"]
 
-_NAME = "anthropic_messages"
 
-_FINISH = {
-    "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
-    "tool_use": FinishReason.TOOL_CALLS,
-    "max_tokens": FinishReason.LENGTH,
-    "model_context_window_exceeded": FinishReason.LENGTH,
-    "refusal": FinishReason.CONTENT_FILTER,
-}
-
-
-class _Stream(EventStreamDecoder):
-    """Reads the events of a message; a plain message is read as the events it would have been."""
-
-    def __init__(self, response: Response, provider: str | None) -> None:
-        super().__init__(response, provider)
-        self._assembly = Assembly()
-        self._message: dict[str, Any] = {}
-        self._usage: dict[str, Any] = {}
-        self._stopped = False
-
-    def whole(self, message: dict[str, Any]) -> CompletionResponse:
-        """Return what a plain message means."""
-        self._object({"type": "message_start", "message": message})
-        for index, block in enumerate(each(message.get("content"))):
-            begin(block, index, self._assembly)
-        self._object({"type": "message_delta", "delta": message})
-        return self._answer().model_copy(update={"raw": message})
-
-    def _object(self, data: dict[str, Any]) -> list[StreamEvent]:
-        kind, index = text(data.get("type")), integer(data.get("index")) or 0
-        if kind == "message_start":
-            # A second one in a stream is a gateway that tries again: what came before is void.
-            self._assembly, self._message = Assembly(), mapping(data.get("message"))
-            began = Started(
-                response_id=optional(self._message.get("id")), model=optional(self._message.get("model"))
-            )
-            return [began, *self._used(data)]
-        if kind == "content_block_start":
-            return begin(mapping(data.get("content_block")), index, self._assembly)
-        if kind == "content_block_delta":
-            return grow(mapping(data.get("delta")), index, self._assembly)
-        if kind == "content_block_stop":
-            return end(index, self._assembly)
-        if kind == "message_delta":
-            delta = mapping(data.get("delta"))
-            self._message = {
-                **self._message,
-                **{key: value for key, value in delta.items() if value is not None},
-            }
-            raw = text(delta.get("stop_reason"))
-            events = self._assembly.finish(0, raw, _FINISH.get(raw) or FinishReason(raw)) if raw else []
-            return events + self._used(data)
-        self._stopped = self._stopped or kind == "message_stop"
-        return [] if kind in {"ping", "message_stop"} else [UnknownEvent(name=kind, data=data)]
-
-    def _used(self, data: dict[str, Any]) -> list[StreamEvent]:
-        found = report(_NAME, data)
-        if not found:
-            return []
-        self._usage = merge(self._usage, found)
-        return [UsageReported(usage=normalise(_NAME, self._usage))]
-
-    def _whole(self) -> bool:
-        if not self._message:
-            return False
-        return self._stopped or (self._assembly.finished and (self._done or self._http.ended != "cut"))
-
-    def _answer(self) -> CompletionResponse:
-        self._assembly.answer(0)  # which may have begun with nothing
-        answer, *_ = self._assembly.choices()
-        texts = [content for content in answer.contents if isinstance(content, Text)]
-        return CompletionResponse(
-            choice=answer.contents,
-            usage=normalise(_NAME, self._usage),
-            finish_reason=answer.finish_reason,
-            raw_finish_reason=answer.raw_finish_reason,
-            citations=[citation for content in texts for citation in listed(content.extra.get("citations"))],
-            response_id=optional(self._message.get("id")),
-            message_id=optional(self._message.get("id")),
-            request_id=_errors.request_id(self._http),
-            model=optional(self._message.get("model")),
-            provider=self._provider,
-            object=optional(self._message.get("type")),
-            service_tier=optional(self._usage.get("service_tier")),
-            raw=self._raw,
-        )
-
-
-class _AnthropicMessages:
-    name = _NAME
+class _AnthropicMessages(Codec, Encoder):
+    name = NAME
 
     def provider(self, request: Request) -> str | None:
-        return "vertex" if request.host.endswith("aiplatform.googleapis.com") else "anthropic"
+        return "vertex" if is_vertex(request) else "anthropic"
 
     def decode_request(self, request: Request) -> CompletionRequest:
         return read_request(request)
 
     def decode_response(self, response: Response, request: Request) -> CompletionResponse:
-        body, provider = response.json, self.provider(request)
-        if mapping(body).get("error") or mapping(body).get("type") == "error":
-            raise _errors.reported(body, response, provider, otherwise="error_in_200")
-        if not isinstance(mapping(body).get("content"), list):
-            raise _errors.no_answer("the body of the response has no content", response, provider)
-        return _Stream(response, provider).whole(body)
+        return answer(response, self.provider(request))
 
-    def decode_stream(self, response: Response, request: Request) -> _Stream:
-        return _Stream(response, self.provider(request))
+    def decode_stream(self, response: Response, request: Request) -> MessageStream:
+        return MessageStream(response, self.provider(request))
 
     def decode_error(self, response: Response, request: Request) -> CompletionError:
         return _errors.refused(response, self.provider(request))
 
+    def encode_request(self, request: CompletionRequest, *, base_url: str | None = None) -> Request:
+        return write_url(request, write_body(request), base_url)
 
-CODEC: Codec = _AnthropicMessages()
+    def encode_response(
+        self,
+        response: CompletionResponse,
+        request: Request,
+        *,
+        turn: int = 0,
+        cut: Cut = Cut(),
+    ) -> Response:
+        written = Written(response, request, turn, tag="vrtx_" if is_vertex(request) else "")
+        headers = self._headers(request, turn)
+        if wants_stream(request):
+            return stream_response([event(data) for data in written.events(cut)], headers)
+        return json_response(written.message(), headers=headers)
+
+    def encode_error(  # noqa: PLR0913  what an error can say, each by name
+        self,
+        kind: ErrorKind,
+        request: Request,
+        *,
+        status: int | None = None,
+        message: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> Response:
+        headers, found = self._headers(request), error_of(kind, status)
+        body = error_body(found, message, code, request_id=headers[0][1])
+        # Anthropic itself says whether to try again, on every error; its SDK obeys that before the status.
+        advice = () if is_vertex(request) else (("x-should-retry", str(kind in RETRYABLE).lower()),)
+        own = (*headers, *advice, *retry_headers(kind, retry_after))
+        return json_response(body, status or found.status, own)
+
+    def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
+        return event(error_body(error_of(kind), message, None, request_id=self._headers(request)[0][1]))
+
+    def check(self, request: Request) -> Rejection | None:
+        broken = broken_rule(request.json)
+        if broken is None:
+            return None
+        answered = self.encode_error("invalid_request", request, message=broken.message)
+        marked = replace(answered, headers=(*answered.headers, (STRICT_HEADER, broken.rule)))
+        return Rejection(broken.rule, broken.message, marked)
+
+    def _headers(self, request: Request, turn: int = 0) -> Headers:
+        prefix = "req_vrtx_01" if is_vertex(request) else "req_01"
+        return (("request-id", Ids(request, turn).new(prefix, 22)),)
+
+
+CODEC = _AnthropicMessages()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from llmreplay.codecs._assembly import Assembly
 from llmreplay.codecs._json import (
@@ -36,9 +38,38 @@ from llmreplay.completion import (
 if TYPE_CHECKING:
     from llmreplay.exchange import Request
 
-__all__ = ["read_request"]
+__all__ = ["MODES", "is_vertex", "model_of", "read_request", "wants_stream"]
 
-_MODES: dict[Any, Any] = {"auto": "auto", "any": "required", "none": "none", "tool": "specific"}
+MODES: dict[Any, Any] = {"auto": "auto", "any": "required", "none": "none", "tool": "specific"}
+
+
+_INVOKED = re.compile(
+    r"/model/(?P<bedrock>.+)/invoke(?:-with-response-stream)?/?|/models/(?P<vertex>[^/]+):\w+"
+)
+
+
+def is_vertex(request: Request) -> bool:
+    """Return whether Vertex is asked, told by the path where the host is a proxy's."""
+    return (
+        request.path.rstrip("/").endswith((":rawPredict", ":streamRawPredict"))
+        or "aiplatform" in request.host
+    )
+
+
+def model_of(request: Request) -> str | None:
+    """Return the model that is asked: Vertex and Bedrock name it in the path."""
+    named = optional(mapping(request.json).get("model"))
+    found = _INVOKED.search(request.path)
+    if named is not None or found is None:
+        return named
+    return optional(unquote(found["bedrock"] or found["vertex"]))
+
+
+def wants_stream(request: Request) -> bool:
+    """Return whether a stream is asked for: in the body, or by the path."""
+    path = request.path.rstrip("/")
+    asked = mapping(request.json).get("stream") is True
+    return asked or path.endswith(("/invoke-with-response-stream", ":streamRawPredict"))
 
 
 def read_request(request: Request) -> CompletionRequest:
@@ -67,14 +98,15 @@ def read_request(request: Request) -> CompletionRequest:
         _choose(left.pop("tool_choice"), fields)
     if isinstance(body.get("output_config"), dict):
         _configure(left, fields)
-    vertex = request.path.rpartition("/models/")[2].partition(":")[0]  # names the model there
-    fields.setdefault("model", vertex if vertex != request.path else None)
+    fields.setdefault("model", model_of(request))
     system = left.pop("system") if isinstance(body.get("system"), (str, list)) else None
     messages = [Message(role="system", content=_contents(system))] if system else []
+    if isinstance(body.get("stream"), bool):
+        del left["stream"]
     return CompletionRequest(
         messages=messages + [_message(message) for message in take_each(left, "messages")],
         tools=[_tool(tool) for tool in take_each(left, "tools")],
-        stream=isinstance(body.get("stream"), bool) and left.pop("stream"),
+        stream=wants_stream(request),
         extra=left,
         raw=body,
         **fields,
@@ -154,7 +186,7 @@ def _choose(choice: dict[str, Any], fields: dict[str, Any]) -> None:
     kind = text(choice.get("type"))
     extra = without(choice, "type", "name", "disable_parallel_tool_use")
     fields["tool_choice"] = ToolChoice(
-        mode=_MODES.get(kind, "auto"), names=[name] if name else [], extra=extra
+        mode=MODES.get(kind, "auto"), names=[name] if name else [], extra=extra
     )
     alone = boolean(choice.get("disable_parallel_tool_use"))
     if alone is not None:

@@ -3,21 +3,30 @@
 https://platform.openai.com/docs/api-reference/chat; for dialects see `_dialects` and `_message`.
 
 A stream is whole when `[DONE]` has come, or when each answer has a finish reason and the connection
-ended in good order: not everyone sends `[DONE]` (xAI, Perplexity), and recorders trim it.
+ended in good order: not everyone sends `[DONE]` (Perplexity), and recorders
+trim it (xAI).
+
+An answer that xAI defers is at first a promise: no contents, the finish reason `deferred`, and as
+`request_id` the id by which it is fetched from `/chat/deferred-completion/`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmreplay.codecs import _errors
 from llmreplay.codecs._assembly import Assembly
 from llmreplay.codecs._base import Codec, EventStreamDecoder
+from llmreplay.codecs._encoding import Cut, Encoder, Rejection
 from llmreplay.codecs._json import each, integer, listed, mapping, optional, text
 from llmreplay.codecs._usage import merge, normalise, report
+from llmreplay.codecs.openai_chat import _check
 from llmreplay.codecs.openai_chat._dialects import provider_of
-from llmreplay.codecs.openai_chat._message import log_probs, take
+from llmreplay.codecs.openai_chat._message import FINISH, log_probs, take
 from llmreplay.codecs.openai_chat._request import read_request
+from llmreplay.codecs.openai_chat._write import DEFERRED, write_response
+from llmreplay.codecs.openai_chat._write_errors import write_error, write_stream_error
+from llmreplay.codecs.openai_chat._write_request import write_request
 from llmreplay.completion import (
     CompletionResponse,
     FinishReason,
@@ -27,23 +36,14 @@ from llmreplay.completion import (
 )
 
 if TYPE_CHECKING:
-    from llmreplay.completion import CompletionError, CompletionRequest, StreamEvent
+    from llmreplay.completion import CompletionError, CompletionRequest, ErrorKind, StreamEvent
     from llmreplay.exchange import Request, Response
 
 __all__ = ["CODEC"]
 
-_FINISH = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "function_call": FinishReason.TOOL_CALLS,
-    "eos": FinishReason.STOP,  # Together
-    "eos_token": FinishReason.STOP,  # Hugging Face
-    "stop_sequence": FinishReason.STOP,
-    "model_length": FinishReason.LENGTH,  # Mistral
-    "max_tokens": FinishReason.LENGTH,
-}
+
+_NOT_YET = 202
+"""The status of an answer that xAI has promised, and not finished."""
 
 
 class _Answers:
@@ -94,7 +94,7 @@ class _Answers:
             if answer.reason is None:
                 for call in self._assembly.calls(index):
                     events += self._assembly.ended(index, call)
-            events += self._assembly.finish(index, raw, _FINISH.get(raw) or FinishReason(raw))
+            events += self._assembly.finish(index, raw, FINISH.get(raw) or FinishReason(raw))
         return events
 
     def response(self, raw: Any) -> CompletionResponse:
@@ -153,6 +153,13 @@ class _OpenAIChat:
     def decode_response(self, response: Response, request: Request) -> CompletionResponse:
         body, provider = response.json, provider_of(request)
         choices = each(mapping(body).get("choices"))
+        if not choices and (response.status == _NOT_YET or mapping(request.json).get("deferred") is True):
+            promise = optional(mapping(body).get("request_id"))
+            if promise is not None or body is None:
+                reason = FinishReason(DEFERRED)
+                return CompletionResponse(
+                    choice=[], finish_reason=reason, request_id=promise, provider=provider, raw=body
+                )
         if not choices:
             if mapping(body).get("error") or mapping(body).get("object") == "error":
                 raise _errors.reported(body, response, provider, otherwise="error_in_200")
@@ -170,5 +177,40 @@ class _OpenAIChat:
     def decode_error(self, response: Response, request: Request) -> CompletionError:
         return _errors.refused(response, provider_of(request))
 
+    def encode_request(self, request: CompletionRequest, *, base_url: str | None = None) -> Request:
+        return write_request(request, base_url=base_url)
 
-CODEC: Codec = _OpenAIChat()
+    def encode_response(
+        self,
+        response: CompletionResponse,
+        request: Request,
+        *,
+        turn: int = 0,
+        cut: Cut = Cut(),
+    ) -> Response:
+        return write_response(response, request, turn=turn, cut=cut)
+
+    def encode_error(  # noqa: PLR0913  what an error can say, each by name
+        self,
+        kind: ErrorKind,
+        request: Request,
+        *,
+        status: int | None = None,
+        message: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> Response:
+        return write_error(kind, request, status=status, message=message, code=code, retry_after=retry_after)
+
+    def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
+        return write_stream_error(kind, request, message=message)
+
+    def check(self, request: Request) -> Rejection | None:
+        return _check.check(request)
+
+
+class _Chat(Codec, Encoder, Protocol):
+    """Reads and writes."""
+
+
+CODEC: _Chat = _OpenAIChat()

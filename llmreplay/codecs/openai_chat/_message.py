@@ -1,4 +1,4 @@
-"""Reading a message of a model, or the delta of one: the same keys, whole or in pieces.
+"""A message of a model, or the delta of one: the same keys, whole or in pieces, read and written.
 
 Shapes beyond OpenAI's: reasoning as `reasoning_content` (DeepSeek, xAI, older vLLM), `reasoning`
 (Groq, vLLM, OpenRouter) or `reasoning_details` (OpenRouter); contents as a list, reasoning among
@@ -14,15 +14,29 @@ from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._json import each, integer, listed, mapping, number, optional, string, text, without
 from llmreplay.codecs._parts import Call
-from llmreplay.completion import Image, LogProbs, ProviderContent, TokenLogProb, TopLogProb
+from llmreplay.completion import FinishReason, Image, LogProbs, ProviderContent, TokenLogProb, TopLogProb
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from llmreplay.codecs._assembly import Assembly
-    from llmreplay.completion import StreamEvent
+    from llmreplay.completion import StreamEvent, ToolCall
 
-__all__ = ["READ", "image", "log_probs", "take"]
+__all__ = ["FINISH", "READ", "image", "log_probs", "take", "write_call", "write_image", "write_log_probs"]
+
+FINISH = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "function_call": FinishReason.TOOL_CALLS,
+    "eos": FinishReason.STOP,  # Together
+    "eos_token": FinishReason.STOP,  # Hugging Face
+    "stop_sequence": FinishReason.STOP,
+    "model_length": FinishReason.LENGTH,  # Mistral
+    "max_tokens": FinishReason.LENGTH,
+}
+"""What the finish reasons of the wire mean; one that is not here means itself."""
 
 READ = frozenset(
     {
@@ -174,3 +188,48 @@ def _token(item: dict[str, Any]) -> dict[str, Any]:
         "logprob": number(item.get("logprob")) or 0.0,
         "bytes": whole if isinstance(spelled, list) else None,
     }
+
+
+def write_call(call: ToolCall, id_: str) -> dict[str, Any]:
+    """Return a tool call; its arguments as the model wrote them, where that is known and still true."""
+    extra = without(call.extra, "type")
+    if call.extra.get("type") == "custom":
+        return {
+            "id": id_,
+            "type": "custom",
+            "custom": {"name": call.name, "input": text(call.arguments)},
+            **extra,
+        }
+    return {
+        "id": id_,
+        "type": "function",
+        "function": {"name": call.name, "arguments": _arguments(call)},
+        **extra,
+    }
+
+
+def _arguments(call: ToolCall) -> str:
+    try:
+        parsed: Any = json.loads(call.arguments_raw) if call.arguments_raw.strip() else {}
+    except (ValueError, RecursionError):
+        parsed = None
+    if call.arguments_error is not None or (call.arguments_raw and parsed == call.arguments):
+        return call.arguments_raw
+    return json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_image(found: Image) -> dict[str, Any]:
+    """Return the `image_url` part of an image."""
+    url = (
+        found.data if found.source == "url" else f"data:{found.media_type or 'image/png'};base64,{found.data}"
+    )
+    detail = {} if found.detail is None else {"detail": found.detail}
+    return {"type": "image_url", "image_url": {"url": url, **detail}, **found.extra}
+
+
+def write_log_probs(found: LogProbs | None) -> dict[str, Any] | None:
+    """Return the probabilities of the tokens; None where there are none."""
+    if found is None:
+        return None
+    refusal = [token.model_dump() for token in found.refusal]
+    return {"content": [token.model_dump() for token in found.content], "refusal": refusal or None}

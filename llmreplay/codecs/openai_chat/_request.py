@@ -31,6 +31,7 @@ from llmreplay.completion import (
     SearchParameters,
     StreamOptions,
     Text,
+    ToolCall,
     ToolChoice,
     ToolDefinition,
     ToolResult,
@@ -98,7 +99,8 @@ def _message(message: dict[str, Any]) -> Message:
         assembly = Assembly()
         take(message, assembly, 0)
         extra = without(message, *READ, "name")
-        return Message(role=role, content=assembly.contents(0), name=name, extra=extra)
+        contents = _as_numbered(assembly.contents(0), each(message.get("tool_calls")))
+        return Message(role=role, content=contents, name=name, extra=extra)
     content = _contents(message.get("content"))
     if role in {"tool", "function"}:
         result = ToolResult(id=text(message.get("tool_call_id")), content=content, name=name)
@@ -107,6 +109,17 @@ def _message(message: dict[str, Any]) -> Message:
         )
     known = ("role", "content", "name") if role == spelled else ("content", "name")
     return Message(role=role, content=content, name=name, extra=without(message, *known))
+
+
+def _as_numbered(contents: list[Any], calls: list[dict[str, Any]]) -> list[Any]:
+    """Return the contents, with the numbers of the tool calls that the request itself gives, if any."""
+    numbers = iter([integer(call.get("index")) for call in calls])
+    return [
+        content.model_copy(update={"index": next(numbers, None)})
+        if isinstance(content, ToolCall)
+        else content
+        for content in contents
+    ]
 
 
 def _contents(content: Any) -> list[Any]:

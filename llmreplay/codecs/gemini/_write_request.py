@@ -1,0 +1,143 @@
+"""Writing a request of the Gemini wire: what was read goes back as it was spelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from llmreplay.codecs._encoding import compact
+from llmreplay.codecs._json import mapping
+from llmreplay.codecs.gemini._parts import write_part
+from llmreplay.codecs.gemini._request import DECLARATIONS, GENERATION, JSON_TYPE, PARAMETERS, SCHEMAS, STREAM
+from llmreplay.codecs.gemini._spelling import put, spelled
+from llmreplay.completion import ProviderTool, RequestError
+from llmreplay.exchange import Request
+
+if TYPE_CHECKING:
+    from llmreplay.completion import CompletionRequest, Message
+
+__all__ = ["write_request"]
+
+_HOME = "https://generativelanguage.googleapis.com/v1beta"
+
+
+def write_request(request: CompletionRequest, base_url: str | None) -> Request:
+    """Return the HTTP request; raise `RequestError` if the wire cannot say it."""
+    try:
+        body = _body(request)
+    except ValueError as problem:
+        raise RequestError(str(problem)) from problem
+    action = f"{STREAM}?alt=sse" if request.stream else "generateContent"
+    model = quote((request.model or "").removeprefix("models/"), safe="")
+    url = f"{(base_url or _HOME).rstrip('/')}/models/{model}:{action}"
+    return Request("POST", url, (("content-type", "application/json"),), compact(body))
+
+
+def _body(request: CompletionRequest) -> dict[str, Any]:
+    body = dict(request.extra)
+    contents: list[dict[str, Any]] = []
+    system: list[Message] = []
+    before: Message | None = None
+    for message in request.messages:
+        if message.role in {"system", "developer"}:
+            system.append(message)
+            continue
+        content = _content(message)
+        if before is not None and before.role == message.role == "tool":
+            contents[-1]["parts"] += content["parts"]  # all results of a turn are one content
+        else:
+            contents.append(content)
+        before = message
+    if contents or "contents" not in body:  # which could not be read
+        put(body, "contents", contents)
+    if system:
+        parts = [part for message in system for part in _parts(message)]
+        put(body, "systemInstruction", _with_role("user", parts, system[0]))
+    put(body, "tools", _write_tools(request) or None)
+    _write_object(body, "toolConfig", _write_choice(request, mapping(body.get(spelled(body, "toolConfig")))))
+    config = mapping(body.get(spelled(body, "generationConfig")))
+    _write_object(body, "generationConfig", _write_generation(request, config))
+    put(body, "serviceTier", request.service_tier)
+    put(body, "labels", request.metadata)
+    return body
+
+
+def _content(message: Message) -> dict[str, Any]:
+    role = {"assistant": "model", "function": "function"}.get(message.role, "user")
+    return _with_role(role, _parts(message), message)
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    return [part for content in message.content for part in write_part(content)]
+
+
+def _with_role(role: str, parts: list[dict[str, Any]], message: Message) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": role, "parts": parts, **message.extra}
+    if written["role"] is None:  # it was not given
+        del written["role"]
+    return written
+
+
+def _write_object(body: dict[str, Any], camel: str, inner: dict[str, Any]) -> None:
+    if inner or spelled(body, camel) in body:
+        put(body, camel, inner)
+
+
+def _write_generation(request: CompletionRequest, before: dict[str, Any]) -> dict[str, Any]:
+    config = dict(before)
+    for camel, field, _ in GENERATION:
+        value = getattr(request, field)
+        if value != []:
+            put(config, camel, value)
+    if request.max_completion_tokens is not None and request.max_tokens is None:
+        put(config, "maxOutputTokens", request.max_completion_tokens)
+    form = request.response_format
+    if form is not None:
+        media_type = {"json_schema": JSON_TYPE, "json_object": JSON_TYPE, "text": "text/plain"}.get(
+            form.type, form.type
+        )
+        put(config, "responseMimeType", media_type)
+        put(config, next(iter(form.extra), SCHEMAS[0]), form.json_schema)
+    elif request.output_schema is not None:
+        put(config, "responseMimeType", JSON_TYPE)
+        put(config, SCHEMAS[0], request.output_schema)
+    if request.reasoning_effort is not None:
+        thinking = dict(mapping(config.get(spelled(config, "thinkingConfig"))))
+        put(thinking, "thinkingLevel", request.reasoning_effort)
+        put(config, "thinkingConfig", thinking)
+    return config
+
+
+def _write_choice(request: CompletionRequest, before: dict[str, Any]) -> dict[str, Any]:
+    config = dict(before)
+    choice = request.tool_choice
+    if choice is not None:
+        inner = dict(mapping(config.get(spelled(config, "functionCallingConfig"))))
+        inner["mode"] = {"auto": "AUTO", "none": "NONE"}.get(choice.mode, "ANY")
+        put(inner, "allowedFunctionNames", choice.names or None)
+        put(config, "functionCallingConfig", inner)
+    return config
+
+
+def _write_tools(request: CompletionRequest) -> list[dict[str, Any]]:
+    """Return the entries of `tools`: one for all functions, unless they remember lists of their own."""
+    entries: list[dict[str, Any]] = []
+    for tool in request.tools:
+        if isinstance(tool, ProviderTool):
+            entries.append({tool.kind: tool.config.get("", tool.config)})
+            continue
+        extra = dict(tool.extra)
+        own = next((key for key in DECLARATIONS if key in extra), None)
+        if own is not None:
+            del extra[own]
+        function = {"name": tool.name, **extra}
+        put(function, "description", tool.description)
+        if tool.parameters is not None:
+            key = next((key for key in PARAMETERS if key in extra), "parametersJsonSchema")
+            function[key] = tool.parameters
+        last = next((key for key in DECLARATIONS if entries and key in entries[-1]), None)
+        if own is not None or last is None:
+            entries.append({own or DECLARATIONS[0]: [function]})
+        else:
+            entries[-1][last].append(function)
+    return entries
