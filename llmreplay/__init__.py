@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmreplay.errors import LLMReplayError as LLMReplayError
     from llmreplay.errors import RecordingEnded as RecordingEnded
     from llmreplay.errors import Refusal as Refusal
+    from llmreplay.errors import ScriptExhausted as ScriptExhausted
     from llmreplay.errors import UnmatchedRequest as UnmatchedRequest
     from llmreplay.exchange import Chunk as Chunk
     from llmreplay.exchange import Exchange as Exchange
@@ -37,7 +38,16 @@ if TYPE_CHECKING:
     from llmreplay.exchange import Response as Response
     from llmreplay.intercept import AsyncRecordingTransport as AsyncRecordingTransport
     from llmreplay.intercept import RecordingTransport as RecordingTransport
+    from llmreplay.script import Script as Script
+    from llmreplay.script import call as call
+    from llmreplay.script import cut as cut
+    from llmreplay.script import fail as fail
+    from llmreplay.script import respond as respond
+    from llmreplay.script import say as say
+    from llmreplay.script import spoil as spoil
+    from llmreplay.script import turn as turn
     from llmreplay.use import use_cassette as use_cassette
+    from llmreplay.use import use_script as use_script
 
 _ROOMS = {
     "cassette": ("Cassette", "load"),
@@ -52,10 +62,18 @@ _ROOMS = {
         "ToolDefinition",
         "Usage",
     ),
-    "errors": ("LLMReplayError", "LiveCallBlocked", "RecordingEnded", "Refusal", "UnmatchedRequest"),
+    "errors": (
+        "LLMReplayError",
+        "LiveCallBlocked",
+        "RecordingEnded",
+        "Refusal",
+        "ScriptExhausted",
+        "UnmatchedRequest",
+    ),
     "exchange": ("Chunk", "Exchange", "Failure", "Request", "Response"),
     "intercept": ("AsyncRecordingTransport", "RecordingTransport"),
-    "use": ("use_cassette",),
+    "script": ("Script", "call", "cut", "fail", "respond", "say", "spoil", "turn"),
+    "use": ("use_cassette", "use_script"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

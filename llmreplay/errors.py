@@ -10,14 +10,16 @@
     ├── UnknownWire                 no codec knows what this exchange means
     └── UncleanFinish               what a finished session has to complain of
         ├── SwallowedRefusals       requests were refused, and the code under test hid it
-        └── UnusedExchanges         recorded exchanges were never asked for
+        ├── UnusedExchanges         recorded exchanges were never asked for
+        └── UnusedTurns             turns of a script were never asked for
 
     Refusal                         a request that must not be answered: a BaseException, since
     │                               SDKs retry and agents catch every ordinary exception
     ├── UnmatchedRequest            no recorded exchange answers it
     ├── LiveCallBlocked             it would have left this machine
     ├── RecordingEnded              the client reads on where the recording stops
-    └── ScriptExhausted             the script has no turn left
+    ├── ScriptExhausted             the script has no turn left
+    └── ScriptMistake               the script says what no model could say here
 
 Every message has the same form: the fact, the evidence, and how to mend it. Attributes hold the
 same for machines.
@@ -42,12 +44,14 @@ __all__ = [
     "RecordingEnded",
     "Refusal",
     "ScriptExhausted",
+    "ScriptMistake",
     "SecretInCassette",
     "SwallowedRefusals",
     "UncleanFinish",
     "UnknownWire",
     "UnmatchedRequest",
     "UnusedExchanges",
+    "UnusedTurns",
     "render",
 ]
 
@@ -142,6 +146,10 @@ class UnusedExchanges(UncleanFinish):
     """Recorded exchanges were never asked for."""
 
 
+class UnusedTurns(UncleanFinish):
+    """Turns of a script were never asked for."""
+
+
 class Refusal(BaseException):
     """A request that must not be answered.
 
@@ -176,3 +184,7 @@ class RecordingEnded(Refusal):
 
 class ScriptExhausted(Refusal):
     """The script has no turn left for this request."""
+
+
+class ScriptMistake(Refusal):
+    """The script calls a tool that was not offered, or with arguments that the tool does not take."""

@@ -1,4 +1,4 @@
-"""Opening a session around a block of code: `use_cassette`.
+"""Opening a session around a block of code: `use_cassette`, `use_script`.
 
 Rules:
 
@@ -16,14 +16,16 @@ import inspect
 import os
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from llmreplay import intercept
 from llmreplay import session as sessions
 from llmreplay.cassette import Cassette, load
 from llmreplay.errors import CassetteNotFound, LLMReplayError, OptionError
 from llmreplay.redaction import Redaction
+from llmreplay.script import Script
 from llmreplay.session import RecordMode, Session, Split, Unused
 
 if TYPE_CHECKING:
@@ -31,7 +33,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-__all__ = ["DUMMY_KEY", "UnusedExchangesWarning", "close", "open_session", "use_cassette"]
+    from llmreplay.script import Step
+
+__all__ = [
+    "DUMMY_KEY",
+    "UnusedExchangesWarning",
+    "close",
+    "open_script",
+    "open_session",
+    "use_cassette",
+    "use_script",
+]
+
+T = TypeVar("T")
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -65,7 +79,83 @@ class UnusedExchangesWarning(UserWarning):
     """Recorded exchanges were never asked for, and `unused="warn"` was chosen."""
 
 
-class use_cassette:  # noqa: N801  used as a function is
+class _Block(ABC, Generic[T]):
+    """A session for the length of a block: sync, async, or the run of a function."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+
+    @abstractmethod
+    def _open(self) -> tuple[Session, T]:
+        """Open the session, and return it with what the block is given."""
+
+    @abstractmethod
+    def _another(self) -> _Block[T]:
+        """Return a block like this one."""
+
+    def __enter__(self) -> T:
+        if self._session is not None:
+            name = type(self).__name__
+            raise OptionError(name, self, "one block at a time; make another one for the next")
+        self._session, given = self._open()
+        return given
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        if error is None:
+            close(session)
+            return
+        session.acknowledge(error)
+        try:
+            close(session, failed=True)
+        except LLMReplayError as complaint:
+            error.add_note(str(complaint))
+        if session.aside is not None:
+            kept = f"What this run recorded is kept in {session.aside}; {session.cassette.path} is as it was."
+            error.add_note(kept)
+
+    async def __aenter__(self) -> T:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: F) -> F:
+        """Run a function, sync or async, in a session of its own each time."""
+        replayed: Any
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def replayed(*args: Any, **kwargs: Any) -> Any:
+                async with self._another():
+                    return await function(*args, **kwargs)
+
+        elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            name = type(self).__name__
+            raise TypeError(f"{name} cannot wrap a generator: use it as a context manager inside")
+        else:
+
+            @functools.wraps(function)
+            def replayed(*args: Any, **kwargs: Any) -> Any:
+                with self._another():
+                    return function(*args, **kwargs)
+
+        return replayed  # type: ignore[no-any-return]  # wraps keeps the signature
+
+
+class use_cassette(_Block[Cassette]):  # noqa: N801  used as a function is
     """Replay a cassette, or record one, for the length of a block.
 
         with use_cassette("weather.yaml") as cassette:
@@ -105,6 +195,7 @@ class use_cassette:  # noqa: N801  used as a function is
         redact: Iterable[str | re.Pattern[str] | Callable[[str], str]] = (),
         keep_headers: Iterable[str] = (),
     ) -> None:
+        super().__init__()
         self._path = Path(path)
         if isinstance(redact, str):
             raise OptionError("redact", redact, f"a list such as [{redact!r}]")
@@ -120,68 +211,71 @@ class use_cassette:  # noqa: N801  used as a function is
             "redact": tuple(redact),
             "keep_headers": tuple(keep_headers),
         }
-        self._session: Session | None = None
 
-    def __enter__(self) -> Cassette:
-        if self._session is not None:
-            raise OptionError(
-                "use_cassette", self._path.name, "one block at a time; make another one for the next"
-            )
-        self._session = open_session(self._path, **self._options)
-        return self._session.cassette
+    def _open(self) -> tuple[Session, Cassette]:
+        session = open_session(self._path, **self._options)
+        return session, session.cassette
 
-    def __exit__(
+    def _another(self) -> use_cassette:
+        return use_cassette(self._path, **self._options)
+
+
+class use_script(_Block[Script]):  # noqa: N801  likewise
+    """Answer model calls from turns written by hand, for the length of a block.
+
+        with use_script(call("get_weather", city="Paris"), say("Sunny.")) as script:
+            assert agent("How is Paris?") == "Sunny."
+        assert script.requests[1].tool_results[0].text == "20 °C"
+
+    Whatever SDK or framework the code uses is answered in its provider's own wire format. Other HTTP is
+    left to whatever lies below, and refused if it would leave this machine. Turns that nobody asked for
+    fail the block. It is a sync and an async context manager, and a decorator for functions of both kinds.
+
+    Args:
+        turns: what the model says, one turn for each call; see `say`, `call`, `turn`, `fail`, `cut`,
+            `spoil` and `respond`; a text stands for `say` of it. Or one `Script`.
+        strict: answer as the provider would where a conversation breaks its rules, and refuse turns that
+            no model could give; `strict_except` names rules to leave out.
+        speed: 0 plays answers without waiting, 1 with the latency and pace that the turns tell.
+        split: cuts answers anew, to prove a parser right: `"bytes"`, sizes such as `(1, 5, 2)`, or a seed.
+        unused: what turns that nobody asked for do: `fail`, `warn` or `ignore`.
+        allowed_hosts: hosts that may be reached live.
+        network: `"allow"` lets connections pass that llmreplay does not see as HTTP.
+    """
+
+    def __init__(  # noqa: PLR0913  options, each by name
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        *turns: Step | Script,
+        strict: bool = True,
+        strict_except: Iterable[str] = (),
+        speed: float = 0.0,
+        split: Split | Sequence[int] = None,
+        unused: Unused = "fail",
+        allowed_hosts: Iterable[str] = (),
+        network: Literal["block", "allow"] = "block",
     ) -> None:
-        session, self._session = self._session, None
-        if session is None:
-            return
-        if error is None:
-            close(session)
-            return
-        session.acknowledge(error)
-        try:
-            close(session, failed=True)
-        except LLMReplayError as complaint:
-            error.add_note(str(complaint))
-        if session.aside is not None:
-            error.add_note(f"What this run recorded is kept in {session.aside}; {self._path} is as it was.")
+        super().__init__()
+        self._turns: tuple[Any, ...] = turns
+        self._rules: dict[str, Any] = {"strict": strict, "strict_except": strict_except}
+        self._options: dict[str, Any] = {
+            "speed": speed,
+            "split": split,
+            "unused": unused,
+            "allowed_hosts": allowed_hosts,
+            "network": network,
+        }
 
-    async def __aenter__(self) -> Cassette:
-        return self.__enter__()
+    def _open(self) -> tuple[Session, Script]:
+        first = self._turns[0] if self._turns else None
+        script = (
+            first
+            if len(self._turns) == 1 and isinstance(first, Script)
+            else Script(*self._turns, **self._rules)
+        )
+        return open_script(script, **self._options), script
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
-
-    def __call__(self, function: F) -> F:
-        """Run a function, sync or async, in a session of its own each time."""
-        path, options = self._path, self._options
-        replayed: Any
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def replayed(*args: Any, **kwargs: Any) -> Any:
-                async with use_cassette(path, **options):
-                    return await function(*args, **kwargs)
-
-        elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError("use_cassette cannot wrap a generator: use it as a context manager inside")
-        else:
-
-            @functools.wraps(function)
-            def replayed(*args: Any, **kwargs: Any) -> Any:
-                with use_cassette(path, **options):
-                    return function(*args, **kwargs)
-
-        return replayed  # type: ignore[no-any-return]  # wraps keeps the signature
+    def _another(self) -> use_script:
+        return use_script(*self._turns, **self._rules, **self._options)
 
 
 def open_session(
@@ -214,6 +308,15 @@ def open_session(
         remedy=remedy or f'use_cassette("{path}", record="rewrite")',
         **options,
     )
+    return _opened(session)
+
+
+def open_script(script: Script, **options: Any) -> Session:
+    """Open a session on a script and install the edges; `close` undoes both."""
+    return _opened(Session(Cassette(), script=script, redaction=Redaction(environ={}), **options))
+
+
+def _opened(session: Session) -> Session:
     intercept.install()
     try:
         if not session.records:
@@ -232,9 +335,7 @@ def close(session: Session, *, failed: bool = False) -> None:
     if not session.records:
         _dummies.take_back()
     session.finish(failed=failed)
-    if session.unused == "warn" and not failed and (left := session.leftovers()):
-        numbers = ", ".join(str(number) for number, _ in left)
-        told = f"{session.cassette.path}: recorded exchanges that were never asked for: {numbers}"
+    if session.unused == "warn" and not failed and (told := session.unused_told()):
         warnings.warn(told, UnusedExchangesWarning, stacklevel=3)
 
 

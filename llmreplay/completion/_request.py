@@ -220,6 +220,16 @@ class CompletionRequest(Value):
         return ""
 
     @property
+    def tool_results(self) -> list[ToolResult]:
+        """What tools gave back since the model spoke last, in order."""
+        results: list[ToolResult] = []
+        for message in reversed(self.messages):
+            if message.role == "assistant":
+                break
+            results = [*message.tool_results, *results]
+        return results
+
+    @property
     def tool_names(self) -> list[str]:
         """The names of the tools that the model may ask for."""
         return [tool.name for tool in self.tools if isinstance(tool, ToolDefinition)]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llmreplay.exchange import Exchange, Request
     from llmreplay.matching import Mismatch
 
-__all__ = ["blocked", "recording_ended", "swallowed", "unmatched", "unused"]
+__all__ = ["blocked", "recording_ended", "swallowed", "unmatched", "unused", "unused_turns"]
 
 
 def unmatched(request: Request, mismatch: Mismatch, where: str, remedy: str) -> str:
@@ -81,6 +81,19 @@ def unused(left: Sequence[tuple[int, Exchange]], total: int, where: str, remedy:
         [
             *_record_again("Asked no more on purpose?", remedy),
             "Not needed by every run? unused='ignore', or pytest --llm-unused=ignore",
+        ],
+    )
+
+
+def unused_turns(left: Sequence[tuple[str, int]]) -> str:
+    """Tell which turns of a script nobody asked for."""
+    total = sum(count for _, count in left)
+    return render(
+        f"{total} {'turn of the script was' if total == 1 else 'turns of the script were'} never asked for.",
+        [f"left: {count} for {queue}" for queue, count in left],
+        [
+            "Asked no more on purpose? Take the turns out.",
+            "Not needed by every run? unused='ignore'",
         ],
     )
 

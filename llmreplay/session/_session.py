@@ -29,6 +29,7 @@ from llmreplay.errors import (
     UncleanFinish,
     UnmatchedRequest,
     UnusedExchanges,
+    UnusedTurns,
 )
 from llmreplay.matching import Index, exact_key, explain, loose_key, parse_ignore
 from llmreplay.redaction import Redaction
@@ -69,6 +70,11 @@ class Answerer(Protocol):
 
     def answer(self, request: Request) -> Exchange:
         """Return the exchange to be played; raises a `Refusal` if there is none."""
+        ...
+
+    @property
+    def left(self) -> list[tuple[str, int]]:
+        """What is left, by the name of its queue, with how many turns."""
         ...
 
 
@@ -170,8 +176,8 @@ class Session:
         called = codecs.is_llm_call(request)
         if self.allows(request.host) or (not called and (self.only == "llm" or is_loopback(request.host))):
             return PassOn()
-        if called and self.script is not None:
-            return self._play(self.script.answer(request))
+        if self.script is not None:
+            return self._scripted(request) if called else PassOn()
         if self._records_everything:
             return self._forward(request, edge, model_call=called)
         shown = self.redaction.request(request)
@@ -240,6 +246,12 @@ class Session:
         if unused:
             message = _report.unused(left, len(self._index.keys), self._where(), self.remedy)
             return UnusedExchanges(message, unused=unused)
+        if (
+            self.script is not None
+            and self.script.left
+            and not (failed or self._told or self.unused != "fail")
+        ):
+            return UnusedTurns(_report.unused_turns(self.script.left), unused=self.script.left)
         return None
 
     def leftovers(self) -> list[tuple[int, Exchange]]:
@@ -250,6 +262,27 @@ class Session:
         return [
             (at + 1, exchanges[at]) for at in range(len(self._index.keys)) if at not in self._index.played
         ]
+
+    def unused_told(self) -> str | None:
+        """Return in a line what was never asked for; None if nothing was left over."""
+        if self.script is not None:
+            turns = ", ".join(f"{count} for {queue}" for queue, count in self.script.left)
+            return f"turns of a script that were never asked for: {turns}" if turns else None
+        numbers = ", ".join(str(number) for number, _ in self.leftovers())
+        return (
+            f"{self.cassette.path}: recorded exchanges that were never asked for: {numbers}"
+            if numbers
+            else None
+        )
+
+    def _scripted(self, request: Request) -> Replay:
+        if self.script is None:  # pragma: no cover  asked by the caller
+            raise ValueError("there is no script")
+        try:
+            return self._play(self.script.answer(request))
+        except Refusal as refusal:
+            self.refuse(refusal)
+            raise
 
     def _reserve(self) -> int:
         number = self._next

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from llmreplay import Cassette
+    from llmreplay import Cassette, Script
     from llmreplay.session import Session
 
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
@@ -32,7 +32,7 @@ _MARKER = (
     "replay the model calls of a test from a cassette, or record them"
 )
 
-_SESSION = pytest.StashKey["Session"]()
+_SESSIONS = pytest.StashKey[list["Session"]]()
 _OUTCOMES = pytest.StashKey[list[str]]()
 _COUNTS = pytest.StashKey[dict[str, int]]()
 _OWNERS = pytest.StashKey[dict[str, str]]()
@@ -116,8 +116,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     try:
         return (yield)
     except BaseException as error:
-        if (session := item.stash.get(_SESSION, None)) is not None:
-            _failed(item, session, error)
+        _failed(item, error)
         raise
 
 
@@ -125,21 +124,25 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Judge the session when the test is over, while it can still be failed."""
     __tracebackhide__ = True
-    session = item.stash.get(_SESSION, None)
-    if session is None:
+    sessions = item.stash.get(_SESSIONS, [])
+    if not sessions:
         return (yield)
     try:
         result = yield
     except BaseException as error:
-        _failed(item, session, error)
+        _failed(item, error)
         raise
     # A unittest.TestCase does not raise: pytest keeps here what it will report.
     if kept := getattr(item, "_excinfo", None):
-        _failed(item, session, kept[0].value)
+        _failed(item, kept[0].value)
         kept[0] = pytest.ExceptionInfo.from_exception(kept[0].value)
-    elif complaint := session.complaint(failed="failed" in item.stash[_OUTCOMES]):
-        session.acknowledge()
-        pytest.fail(str(complaint), pytrace=False)
+        return result
+    failed = "failed" in item.stash[_OUTCOMES]
+    complaints = [str(told) for session in sessions if (told := session.complaint(failed=failed))]
+    if complaints:
+        for session in sessions:
+            session.acknowledge()
+        pytest.fail("\n\n".join(complaints), pytrace=False)
     return result
 
 
@@ -148,11 +151,12 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note what pytest makes of a test, and of each of its subtests."""
-    session = item.stash.get(_SESSION, None)
-    if session is None or call.when != "call":
+    sessions = item.stash.get(_SESSIONS, [])
+    if not sessions or call.when != "call":
         return (yield)
     if call.excinfo is not None:
-        session.acknowledge(call.excinfo.value)
+        for session in sessions:
+            session.acknowledge(call.excinfo.value)
     report = yield
     expected = report.skipped and hasattr(report, "wasxfail")
     item.stash[_OUTCOMES].append("xfailed" if expected else report.outcome)
@@ -177,6 +181,26 @@ def llm_cassette(request: pytest.FixtureRequest, llm_redact: Iterable[Any]) -> I
         _close(request.node, session)
 
 
+@pytest.fixture
+def llm_script(request: pytest.FixtureRequest) -> Iterator[Script]:
+    """Answer the model calls of this test from turns written by hand; see `llmreplay.use_script`."""
+    __tracebackhide__ = True
+    from llmreplay import Script, use  # noqa: PLC0415  see the rules on top
+
+    options = request.config
+    script = Script()
+    session = use.open_script(
+        script,
+        network=options.getoption("llm_network") or options.getini("llm_network"),
+        allowed_hosts=[*options.getini("llm_allow_host"), *options.getoption("llm_allow_host")],
+    )
+    _opened(request.node, session)
+    try:
+        yield script
+    finally:
+        _close(request.node, session)
+
+
 def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:
     __tracebackhide__ = True
     from llmreplay import use  # noqa: PLC0415  see the rules on top
@@ -191,11 +215,17 @@ def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:
     except (LLMReplayError, pytest.UsageError) as misuse:
         told = f"{item.nodeid} cannot use its cassette: {misuse}"
     else:
-        item.stash[_SESSION] = session
-        item.stash[_OUTCOMES] = []
-        _guard_teardown(item, session)
-        return session
+        return _opened(item, session)
     pytest.fail(told, pytrace=False)
+
+
+def _opened(item: pytest.Item, session: Session) -> Session:
+    sessions = item.stash.setdefault(_SESSIONS, [])
+    if not sessions:
+        item.stash[_OUTCOMES] = []
+        _guard_teardown(item)
+    sessions.append(session)
+    return session
 
 
 def _close(item: pytest.Item, session: Session) -> None:
@@ -203,8 +233,9 @@ def _close(item: pytest.Item, session: Session) -> None:
     from llmreplay import codecs, use  # noqa: PLC0415
     from llmreplay.errors import LLMReplayError  # noqa: PLC0415
 
-    del item.stash[_SESSION]
-    del vars(item)["addfinalizer"]
+    item.stash[_SESSIONS].remove(session)
+    if not item.stash[_SESSIONS]:
+        del vars(item)["addfinalizer"]
     complaint = ""
     failed = not _went_well(item.stash[_OUTCOMES], session)
     try:
@@ -213,10 +244,10 @@ def _close(item: pytest.Item, session: Session) -> None:
         complaint = str(error)
     counts = item.config.stash[_COUNTS]
     done = {
-        "replayed": session.tally.replayed,
+        "replayed" if session.script is None else "scripted": session.tally.replayed,
         "recorded": session.tally.recorded,
         "refused": session.tally.refused,
-        "tokens": sum(codecs.usage(call).total_tokens for call in session.replayed),
+        "tokens": 0 if session.script else sum(codecs.usage(call).total_tokens for call in session.replayed),
     }
     for name, number in done.items():
         counts[name] = counts.get(name, 0) + number
@@ -240,7 +271,7 @@ def _went_well(outcomes: list[str], session: Session) -> bool:
     return outcomes[-1] == "passed" or (outcomes[-1] == "xfailed" and path is not None and not path.exists())
 
 
-def _guard_teardown(item: pytest.Item, session: Session) -> None:
+def _guard_teardown(item: pytest.Item) -> None:
     """Let a refusal in a teardown be an ordinary failure: pytest stops at any other BaseException.
 
     It would drop the fixtures that it has not torn down yet, and the next test would stumble over them.
@@ -256,7 +287,7 @@ def _guard_teardown(item: pytest.Item, session: Session) -> None:
                 finalizer()
             except BaseException as error:
                 if _verdict.stops_pytest(error):
-                    _failed(item, session, error)
+                    _failed(item, error)
                     raise _verdict.failure(error) from None
                 raise
 
@@ -265,10 +296,14 @@ def _guard_teardown(item: pytest.Item, session: Session) -> None:
     vars(item)["addfinalizer"] = addfinalizer
 
 
-def _failed(item: pytest.Item, session: Session, error: BaseException) -> None:
+def _failed(item: pytest.Item, error: BaseException) -> None:
+    sessions = item.stash.get(_SESSIONS, [])
+    if not sessions:
+        return
     from pytest_llmreplay import _verdict  # noqa: PLC0415  see the rules on top
 
-    _verdict.tell(session, error, item.config)
+    for session in sessions:
+        _verdict.tell(session, error, item.config)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -293,10 +328,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not any(counts.values()):
         return
     told = [
-        _count(counts["replayed"], "exchange") + " replayed",
+        _count(counts.get("replayed", 0), "exchange") + " replayed",
         f"{counts['recorded']} recorded",
         _count(counts["refused"], "live call") + " refused",
     ]
+    if counts.get("scripted"):
+        told.insert(1, f"{counts['scripted']} scripted")
     if counts["tokens"]:
         told.append(f"{counts['tokens']:,} tokens served from recordings")
     terminalreporter.write_line(f"llmreplay: {', '.join(told)}")

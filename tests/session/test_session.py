@@ -331,6 +331,8 @@ def test_an_allowed_host_is_reached_live_even_for_a_model_call():
 
 def test_a_script_answers_model_calls_and_leaves_the_rest():
     class Echo:
+        left = ()
+
         def answer(self, request: Request) -> Exchange:
             return Exchange(request, Response.of(200, b"scripted"))
 

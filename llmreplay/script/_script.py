@@ -1,0 +1,357 @@
+"""A script: turns in order, one for each call of the model, and everything that was asked.
+
+Rules:
+
+* One turn a call, never repeated. Out of turns is a refusal that shows the conversation so far.
+* A queue made with `when` serves the calls that fit it, and only those; the first that fits serves.
+* What the provider would not take of a conversation it does not take here either: the answer is the
+  provider's own, tagged, and no turn is used. What the script itself does wrong (a tool that was not
+  offered, arguments that its schema does not take) is told as a mistake of the script.
+* The same script and requests give the same bytes, in whatever order threads come.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from llmreplay import codecs
+from llmreplay.codecs._encoding import Cut as Cutting
+from llmreplay.codecs._encoding import words
+from llmreplay.completion import CompletionRequest, ToolDefinition, Usage
+from llmreplay.errors import (
+    MissingDependency,
+    OptionError,
+    ScriptExhausted,
+    ScriptMistake,
+    UnknownWire,
+    render,
+)
+from llmreplay.exchange import Chunk, Exchange, Failure, Provenance, Response
+from llmreplay.script._faults import Cut, Fail, Spoil, cut_off, failed, spoilt
+from llmreplay.script._turns import Respond, Turn, as_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from llmreplay.codecs._encoding import Encoder
+    from llmreplay.exchange import Request
+    from llmreplay.script._faults import Step
+
+__all__ = ["Queue", "Script"]
+
+_SHOWN = 200
+
+
+@dataclass(eq=False)
+class Queue:
+    """Turns for the calls that fit a condition; the script's own queue fits all."""
+
+    condition: str = "every call"
+    fits: Callable[[CompletionRequest], bool] = lambda _request: True
+    _turns: deque[Any] = field(default_factory=deque)
+
+    def turns(self, *turns: Step) -> Queue:
+        """Add turns at the end."""
+        self._turns.extend(_step(one) for one in turns)
+        return self
+
+    @property
+    def left(self) -> int:
+        """How many turns nobody has asked for yet."""
+        return len(self._turns)
+
+
+def _step(one: Any) -> Any:
+    return one if isinstance(one, Respond | Fail | Cut | Spoil) else as_turn(one)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: CompletionRequest
+    exchange: Exchange
+
+
+class Script:
+    """What the model is going to say, turn by turn, and what it was asked.
+
+    `strict` checks conversations as the provider would, and the script's own tool calls; False leaves
+    both out, and names of rules (`strict_except=("unanswered_call",)`) leave out these.
+    """
+
+    def __init__(self, *turns: Step, strict: bool = True, strict_except: Iterable[str] = ()) -> None:
+        if isinstance(strict_except, str):
+            raise OptionError("strict_except", strict_except, f"a list such as [{strict_except!r}]")
+        self._strict, self._excepted = strict, frozenset(strict_except)
+        self._lock = threading.RLock()
+        self._queues: list[Queue] = []
+        self._main = Queue().turns(*turns)
+        self._asked: list[_Asked] = []
+        self._count = 0
+
+    def turns(self, *turns: Step) -> Script:
+        """Add turns at the end."""
+        self._main.turns(*turns)
+        return self
+
+    def when(  # noqa: PLR0913  conditions, each by name
+        self,
+        *,
+        model: str | None = None,
+        contains: str | None = None,
+        system: str | None = None,
+        tool_result: str | None = None,
+        stream: bool | None = None,
+        fits: Callable[[CompletionRequest], bool] | None = None,
+    ) -> Queue:
+        """Return a queue of its own for the calls that fit all conditions: sub-agents, concurrent calls.
+
+        Args:
+            model: the name of the model.
+            contains: a text in one of the user's messages.
+            system: a text in the system prompt.
+            tool_result: a text in the results that the call brings back.
+            stream: whether a stream is asked for.
+            fits: any other condition, of the `CompletionRequest`.
+        """
+        tests: list[tuple[str, Callable[[CompletionRequest], bool]]] = []
+        if model is not None:
+            tests.append((f"model={model!r}", lambda request: request.model == model))
+        if contains is not None:
+            tests.append((f"contains={contains!r}", lambda request: _user_says(request, contains)))
+        if system is not None:
+            tests.append((f"system={system!r}", lambda request: system in request.system))
+        if tool_result is not None:
+            tests.append((f"tool_result={tool_result!r}", lambda request: _brings(request, tool_result)))
+        if stream is not None:
+            tests.append((f"stream={stream!r}", lambda request: request.stream == stream))
+        if fits is not None:
+            tests.append((f"fits={getattr(fits, '__name__', fits)}", fits))
+        if not tests:
+            raise OptionError("when", None, "at least one condition, such as contains='weather'")
+        told = ", ".join(name for name, _ in tests)
+        queue = Queue(told, lambda request: all(test(request) for _, test in tests))
+        with self._lock:
+            self._queues.append(queue)
+        return queue
+
+    @property
+    def requests(self) -> list[CompletionRequest]:
+        """What the model was asked, call by call."""
+        return [asked.request for asked in self._asked]
+
+    @property
+    def calls(self) -> list[Exchange]:
+        """What crossed the wire, call by call."""
+        return [asked.exchange for asked in self._asked]
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all calls together."""
+        return sum((codecs.usage(call) for call in self.calls), Usage())
+
+    @property
+    def left(self) -> list[tuple[str, int]]:
+        """The queues that have turns nobody asked for, with how many."""
+        return [(queue.condition, queue.left) for queue in [self._main, *self._queues] if queue.left]
+
+    def transcript(self) -> str:
+        """Return the conversations so far, for a person to read."""
+        return "\n".join(
+            _told(asked.request, asked.exchange, number) for number, asked in enumerate(self._asked, 1)
+        )
+
+    def answer(self, request: Request) -> Exchange:
+        """Return the next turn for a request, in the form of its wire.
+
+        Raises `ScriptExhausted` or `ScriptMistake`.
+        """
+        codec = _codec(request)
+        asked = codec.decode_request(request)
+        with self._lock:
+            if self._strict and (rejected := codec.check(request)) and rejected.rule not in self._excepted:
+                return self._keep(request, asked, rejected.response)
+            number = self._count
+            step = self._next(request, asked)
+            self._count += 1
+        return self._keep(request, asked, self._rendered(step, request, asked, codec, number))
+
+    def _next(self, request: Request, asked: CompletionRequest) -> Any:
+        fitting = [queue for queue in self._queues if queue.fits(asked)] or [self._main]
+        for queue in fitting:
+            if queue.left:
+                return queue._turns.popleft()  # noqa: SLF001  a queue is emptied by its script
+        raise self._exhausted(request, asked, fitting[0].condition)
+
+    def _keep(self, request: Request, asked: CompletionRequest, answer: Response | Failure) -> Exchange:
+        provenance = Provenance("scripted")
+        if isinstance(answer, Failure):
+            exchange = Exchange(request, failure=answer, provenance=provenance)
+        else:
+            exchange = Exchange(request, answer, provenance=provenance)
+        with self._lock:
+            self._asked.append(_Asked(asked, exchange))
+        return exchange
+
+    def _rendered(
+        self, step: Any, request: Request, asked: CompletionRequest, codec: Encoder, number: int
+    ) -> Response | Failure:
+        if isinstance(step, Respond):
+            return self._rendered(_step(step.function(asked)), request, asked, codec, number)
+        if isinstance(step, Fail):
+            whole = None
+            if step.during is not None:
+                whole = self._rendered(step.during, request, asked, codec, number)
+            return failed(step, request, codec, whole if isinstance(whole, Response) else None)
+        if isinstance(step, Cut | Spoil):
+            whole = self._rendered(step.turn, request, asked, codec, number)
+            if isinstance(whole, Failure):
+                return whole
+            return cut_off(step, whole) if isinstance(step, Cut) else spoilt(step, whole)
+        return self._spoken(step, request, asked, codec, number)
+
+    def _spoken(
+        self, turn: Turn, request: Request, asked: CompletionRequest, codec: Encoder, number: int
+    ) -> Response:
+        if self._strict:
+            _check_calls(turn, asked, request, self._excepted)
+        deltas = turn.deltas
+        cutting = Cutting(text=words if deltas is None else lambda _text: list(deltas))
+        response = codec.encode_response(turn.response(), request, turn=number, cut=cutting)
+        pace = 1 / turn.tokens_per_second if turn.tokens_per_second else 0.0
+        if not turn.latency and not pace:
+            return response
+        chunks = tuple(Chunk(chunk.data, pace if at else 0.0) for at, chunk in enumerate(response.chunks))
+        return replace(response, delay=turn.latency, chunks=chunks)
+
+    def _exhausted(self, request: Request, asked: CompletionRequest, condition: str) -> ScriptExhausted:
+        evidence = [
+            f"request: {request.method} {request.url}, call {len(self._asked) + 1} of this script",
+            f"queue: {condition}",
+            "conversation:",
+            *(f"  {line}" for line in _conversation(asked)),
+        ]
+        if self.left:
+            evidence.append(
+                "left elsewhere: " + ", ".join(f"{count} for {name}" for name, count in self.left)
+            )
+        remedies = [
+            "The model should go on? Add a turn: script.turns(say(...))",
+            "It was asked once too often? The conversation above says what brought it on.",
+        ]
+        message = render("The script has no turn left for this request.", evidence, remedies)
+        return ScriptExhausted(message, request=request)
+
+
+def _codec(request: Request) -> Any:
+    codec = codecs.codec_of(request)
+    if not hasattr(codec, "encode_response"):
+        raise UnknownWire(
+            f"a script has no turns for {request.method} {request.url} ({codecs.recognise(request)})"
+        )
+    return codec
+
+
+def _user_says(request: CompletionRequest, text: str) -> bool:
+    return any(text in message.text for message in request.messages if message.role == "user")
+
+
+def _brings(request: CompletionRequest, text: str) -> bool:
+    return any(text in result.text for result in request.tool_results)
+
+
+def _check_calls(turn: Turn, asked: CompletionRequest, request: Request, excepted: frozenset[str]) -> None:
+    """Refuse a scripted call of a tool that was not offered, or with arguments that it does not take."""
+    if any(not isinstance(tool, ToolDefinition) for tool in asked.tools):
+        # Tools of the provider's own may be called by names that the request does not have.
+        return
+    offered = {tool.name: tool for tool in asked.tools if isinstance(tool, ToolDefinition)}
+    for asked_for in turn.calls:
+        tool = offered.get(asked_for.name)
+        if tool is None:
+            if "tool_not_offered" not in excepted:
+                names = ", ".join(offered) or "none"
+                raise _mistake(
+                    f"calls {asked_for.name!r}, which the request does not offer",
+                    [f"offered: {names}"],
+                    request,
+                )
+        elif asked_for.arguments_error is None and "arguments" not in excepted:
+            problem = _does_not_fit(asked_for.arguments, tool.parameters)
+            if problem:
+                told = json.dumps(asked_for.arguments, ensure_ascii=False)
+                raise _mistake(
+                    f"calls {asked_for.name!r} with arguments that its schema does not take",
+                    [f"arguments: {told}", f"problem: {problem}"],
+                    request,
+                )
+
+
+def _mistake(what: str, evidence: list[str], request: Request) -> ScriptMistake:
+    message = render(
+        f"The script {what}.",
+        [f"request: {request.method} {request.url}", *evidence],
+        [
+            "Correct the turn; or the tool, if it is the tool that changed.",
+            "Meant to be wrong? Script(strict=False), or strict_except=('tool_not_offered', 'arguments')",
+        ],
+    )
+    return ScriptMistake(message, request=request)
+
+
+def _does_not_fit(arguments: Any, schema: Any) -> str | None:
+    if not isinstance(schema, dict):
+        return None
+    validator = _validator(json.dumps(schema, sort_keys=True))
+    error = next(
+        iter(sorted(validator.iter_errors(arguments), key=lambda error: list(map(str, error.path)))), None
+    )
+    if error is None:
+        return None
+    place = ".".join(map(str, error.path))
+    return f"{place}: {error.message}" if place else str(error.message)
+
+
+@cache
+def _validator(schema: str) -> Any:
+    try:
+        from jsonschema.validators import validator_for  # noqa: PLC0415  only scripts with tools need it
+    except ImportError:  # pragma: no cover  a dependency, so it is there
+        raise MissingDependency("jsonschema", "checking the arguments of a scripted tool call") from None
+    parsed = json.loads(schema)
+    return validator_for(parsed)(parsed)
+
+
+def _conversation(asked: CompletionRequest) -> list[str]:
+    lines = []
+    for message in asked.messages:
+        said = [message.text] if message.text else []
+        said += [
+            f"calls {one.name} {json.dumps(one.arguments, ensure_ascii=False)}" for one in message.tool_calls
+        ]
+        said += [f"result {one.text}" for one in message.tool_results]
+        lines += [f"{message.role}: {_short(text)}" for text in said or ["(nothing)"]]
+    return lines
+
+
+def _told(asked: CompletionRequest, exchange: Exchange, number: int) -> str:
+    lines = [f"call {number}: {asked.model or 'a model'}", *(f"  {line}" for line in _conversation(asked))]
+    try:
+        answer = exchange.decode()
+    except Exception as error:  # noqa: BLE001  whatever the answer was, it is told
+        return "\n".join([*lines, f"  answered: {error}"])
+    lines += [f"  answered: {_short(answer.text)}"] if answer.text else []
+    lines += [
+        f"  answered: calls {one.name} {json.dumps(one.arguments, ensure_ascii=False)}"
+        for one in answer.tool_calls
+    ]
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    one_line = " ".join(text.split())
+    return one_line if len(one_line) <= _SHOWN else f"{one_line[:_SHOWN]}…"
