@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmreplay import Cassette, Script
+    from llmreplay.clock import Clock
     from llmreplay.session import Session
 
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
@@ -199,6 +200,15 @@ def llm_script(request: pytest.FixtureRequest) -> Iterator[Script]:
         yield script
     finally:
         _close(request.node, session)
+
+
+@pytest.fixture
+def llm_clock() -> Iterator[Clock]:
+    """Make every sleep of this test instant, and list what was slept; see `llmreplay.clock.Clock`."""
+    from llmreplay.clock import Clock  # noqa: PLC0415  see the rules on top
+
+    with Clock() as clock:
+        yield clock
 
 
 def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:

@@ -196,3 +196,37 @@ def test_json_that_is_nested_without_end_is_an_error() -> None:
     deep = b"[" * 200_000
     means(plain(deep))
     means(streamed(b"data: " + deep + b"\n\n"))
+
+
+ITEMS = "https://api.openai.com/v1/responses"
+LOCAL = "http://localhost:11434/api/chat"
+
+
+@pytest.mark.parametrize("odd", [{}, [], None, 1], ids=repr)
+@pytest.mark.parametrize("event", ["added", "done"])
+def test_an_item_of_a_stream_whose_type_is_no_text(event: str, odd: object) -> None:
+    frame = {"type": f"response.output_item.{event}", "output_index": 0, "item": {"id": "i", "type": odd}}
+
+    means(streamed(sse(frame), ITEMS))
+
+
+@pytest.mark.parametrize("odd", [{}, [], None, 1], ids=repr)
+def test_a_response_at_the_end_of_a_stream_whose_status_is_no_text(odd: object) -> None:
+    means(streamed(sse({"type": "response.completed", "response": {"id": "r", "status": odd}}), ITEMS))
+
+
+def test_a_message_among_the_items_whose_content_is_a_text() -> None:
+    spoken = {"type": "message", "id": "m", "role": "assistant", "content": "Sunny."}
+    exchange = plain({"object": "response", "status": "completed", "output": [spoken]}, ITEMS)
+
+    means(exchange)
+    assert exchange.decode().text == "Sunny."
+
+
+def test_arguments_of_an_object_with_half_a_character() -> None:
+    call = {"function": {"name": "f", "arguments": {"city": "\ud800"}}}
+    body = {"model": "m", "message": {"role": "assistant", "tool_calls": [call]}, "done": True}
+    exchange = plain(body, LOCAL)
+
+    means(exchange)
+    assert exchange.decode().tool_calls[0].arguments == {"city": "\ufffd"}

@@ -99,7 +99,8 @@ class _Stream(EventStreamDecoder):
         found.extra.update(without(call, "id", "type", "function"))
         given = function.get("arguments")
         if given is not None:
-            events += self._assembly.arguments(0, found, spelled(given).decode())
+            written = spelled(given).decode("utf-8", "surrogatepass")
+            events += self._assembly.arguments(0, found, text(written))
         return events + self._assembly.ended(0, found)
 
     def _end(self, data: dict[str, Any]) -> list[StreamEvent]:

@@ -72,7 +72,8 @@ def read_output(items: list[dict[str, Any]]) -> Output:
             continue
         told = _told(without(item, *_OF_MESSAGE, "status", *(() if ids else ("id",))))
         ids.append(optional(item.get("id")))
-        for part, spelled in zip(parts, each(item.get("content")), strict=True):
+        body = item.get("content")
+        for part, spelled in zip(parts, [{}] if isinstance(body, str) else each(body), strict=True):
             own = {**told, **part.extra} if isinstance(part, Text) else {}
             contents.append(part.model_copy(update={"extra": own}) if own else part)
             found = log_probs({"content": spelled.get("logprobs")})

@@ -170,7 +170,7 @@ class Stream(EventStreamDecoder):
 
     def _call(self, index: int, item: dict[str, Any]) -> list[StreamEvent]:
         """Begin a call, if that is what the item is, and it has not begun."""
-        if item.get("type") not in WRITTEN or index in self._calls:
+        if text(item.get("type")) not in WRITTEN or index in self._calls:
             return []
         self._calls[index] = len(self._calls)
         name, id_ = text(item.get("name")), text(item.get("call_id"))
@@ -230,7 +230,7 @@ class Stream(EventStreamDecoder):
         return events
 
     def _end(self, response: dict[str, Any], data: dict[str, Any]) -> list[StreamEvent]:
-        if "failed" in {data["type"].removeprefix("response."), response.get("status")} or response.get(
+        if "failed" in {data["type"].removeprefix("response."), text(response.get("status"))} or response.get(
             "error"
         ):
             said = {} if response.get("error") else {"message": "the response failed"}
