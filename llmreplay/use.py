@@ -300,6 +300,8 @@ def open_session(
             cassette = load(path)
         except CassetteNotFound:
             cassette, fresh = Cassette(path=path), True
+    if record in ("new_episodes", "all", "rewrite"):
+        cassette.refuse_if_only_read()
     session = Session(
         cassette,
         record=record,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from llmreplay import UnmatchedRequest, load, use, use_cassette
-from llmreplay.errors import BrokenCassette, OptionError, SwallowedRefusals, UnusedExchanges
+from llmreplay.errors import BrokenCassette, CassetteError, OptionError, SwallowedRefusals, UnusedExchanges
 from tests import wires
 from tests.loopback import Reply, Server
 
@@ -270,3 +270,12 @@ def test_placeholders_go_on_where_a_cassette_has_got_to(tmp_path, provider):
 
     contents = [exchange.request.json["messages"][0]["content"] for exchange in load(path).exchanges]
     assert contents == ["[redacted-1] of call 1", "[redacted-2] of call 2"]
+
+
+@pytest.mark.parametrize("record", ["new_episodes", "all", "rewrite"])
+def test_a_cassette_of_a_format_that_is_only_read_is_not_recorded_to(tmp_path, record):
+    path = tmp_path / "x.yaml"
+    path.write_text("---\nhttp_interactions: []\nrecorded_with: VCR 6.2.0\n")
+
+    with pytest.raises(CassetteError, match="reads and does not write"), use_cassette(path, record=record):
+        pytest.fail("the block was entered")

@@ -5,21 +5,21 @@ Rules:
 * Exchanges of a native file are parsed when they are asked for, one by one.
 * Whatever is written is searched for secrets first; a hit is refused, and nothing is written.
 * What another process added to the file since it was read is kept.
+* A file of a format that is only read (`_reading.FOREIGN`) is never written over.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal
 
 from llmreplay import codecs
-from llmreplay.cassette import _document, _native, _store, _vcr
+from llmreplay.cassette import _native, _store, _vcr
+from llmreplay.cassette._entries import Entry, Exchanges
+from llmreplay.cassette._reading import FOREIGN, bytes_of, format_of, read, read_whole, refuse_foreign
 from llmreplay.errors import (
     BrokenCassette,
-    CassetteError,
     CassetteNotFound,
     OptionError,
     SecretInCassette,
@@ -30,7 +30,7 @@ from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from llmreplay.completion import CompletionRequest, Usage
     from llmreplay.errors import Refusal
@@ -47,85 +47,6 @@ Changes = Literal["add", "replace", "rewrite"]
 """What new exchanges do to a file: join the old ones, take the place of equal ones, or of all."""
 
 
-class _Entry:
-    """One exchange: parsed, or still the text of its document."""
-
-    __slots__ = ("_exchange", "_keys", "edited", "line", "path", "text")
-
-    def __init__(self, exchange: Exchange | None = None, document: _native.Document | None = None) -> None:
-        self._exchange = exchange
-        self._keys: Key | None = None
-        self.path: Path | None = None
-        self.text: bytes | None = None
-        self.line, self.edited = 0, False
-        if document is not None:
-            self.text, self.line, self.edited = document.text, document.line, document.edited
-            if document.exact is not None and document.loose is not None:
-                self._keys = Key(document.exact, document.loose)
-
-    @property
-    def exchange(self) -> Exchange:
-        if self._exchange is None:
-            try:
-                self._exchange = _document.read(self.text or b"")
-            except _document.Damaged as error:
-                raise self._broken(error) from None
-        return self._exchange
-
-    def answer(self, request: Request) -> Exchange:
-        if self._exchange is not None or self.text is None:
-            return replace(self.exchange, request=request)
-        try:
-            return _document.read_answer(self.text, request)
-        except _document.Damaged as error:
-            raise self._broken(error) from None
-
-    def _broken(self, error: _document.Damaged) -> BrokenCassette:
-        return _broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1)
-
-    def keys(self, redaction: Redaction) -> Key:
-        """Return the keys as the file has them, or of the request as it would be redacted."""
-        if self._keys is None:
-            self._keys = key(redaction.request(self.exchange.request))
-        return self._keys
-
-    def document(self, redaction: Redaction) -> bytes:
-        """Return the document with its opening line."""
-        if self.text is None:
-            try:
-                self.text = _document.write(self.exchange)
-            except _document.Damaged as error:
-                raise CassetteError(str(error), path=self.path) from None
-        return _native.opening(self.text, self.keys(redaction)) + self.text
-
-
-class _Exchanges(Sequence["Exchange"]):
-    """The exchanges of a cassette, each parsed when it is first asked for."""
-
-    def __init__(self, entries: list[_Entry]) -> None:
-        self._entries = entries
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @overload
-    def __getitem__(self, at: int) -> Exchange: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Exchange]: ...
-    def __getitem__(self, at: int | slice) -> Exchange | Sequence[Exchange]:
-        if isinstance(at, slice):
-            return [entry.exchange for entry in self._entries[at]]
-        return self._entries[at].exchange
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]  # it changes as exchanges are added
-
-    def __repr__(self) -> str:
-        return repr(list(self))
-
-
 class Cassette:
     """Recorded exchanges, in the order in which their requests began.
 
@@ -138,8 +59,8 @@ class Cassette:
         self, exchanges: Iterable[Exchange] = (), *, path: str | os.PathLike[str] | None = None
     ) -> None:
         self.path = None if path is None else Path(path)
-        self.format: Format = "llmreplay"
-        self._entries = [_Entry(exchange) for exchange in exchanges]
+        self.format: str = "llmreplay"
+        self._entries = [Entry(exchange) for exchange in exchanges]
         self._calls: dict[int, Exchange] | None = None
         self._refusals: list[Refusal] = []
         self._read_from: bytes | None = None
@@ -153,7 +74,7 @@ class Cassette:
     @property
     def exchanges(self) -> Sequence[Exchange]:
         """All exchanges, parsed as they are asked for."""
-        return _Exchanges(self._entries)
+        return Exchanges(self._entries)
 
     @property
     def calls(self) -> list[Exchange]:
@@ -203,7 +124,7 @@ class Cassette:
 
     def append(self, exchange: Exchange) -> None:
         """Add an exchange at the end."""
-        self._entries.append(_Entry(exchange))
+        self._entries.append(Entry(exchange))
 
     def keys(self, ignore: Ignore, redaction: Redaction) -> list[Key]:
         """Return what each request is looked up by, redacted as live ones are before they are.
@@ -217,7 +138,7 @@ class Cassette:
     def redact(self, redaction: Redaction | None = None) -> None:
         """Take every secret out, and every header that is not on the list of those worth keeping."""
         rules = redaction or Redaction()
-        self._entries = [_Entry(rules.exchange(entry.exchange)) for entry in self._entries]
+        self._entries = [Entry(rules.exchange(entry.exchange)) for entry in self._entries]
 
     def save(
         self,
@@ -226,13 +147,19 @@ class Cassette:
     ) -> None:
         """Write the cassette, atomically: to its own path, or to another.
 
+        Without a format it is written as it was read, or natively if its format is only read; a file of
+        such a format is not written over.
+
         Raises `SecretInCassette` if something in it looks like a secret (`redact` takes it out), and
         `CassetteError` if an exchange holds what the format cannot.
         """
         target = self.path if path is None else Path(path)
         if target is None:
             raise OptionError("path", None, "a path, since this cassette was not loaded from one")
-        chosen = format or self.format
+        if self.format in FOREIGN and self.path is not None and same(target, self.path):
+            expected = f"another path, since {self.path} has the format {self.format}, which is only read"
+            raise OptionError("path", None if path is None else str(path), expected)
+        chosen = format or ("llmreplay" if self.format in FOREIGN else self.format)
         if chosen not in ("llmreplay", "vcr"):
             raise OptionError("format", format, "llmreplay or vcr")
         with _store.locked(target):
@@ -240,17 +167,26 @@ class Cassette:
         if path is None or self.path is None:
             self.path, self.format = target, chosen
 
+    def refuse_if_only_read(self) -> None:
+        """Raise `CassetteError` if the file has a format that is never written."""
+        if self.path is not None:
+            refuse_foreign(self.path, self.format, format_of(bytes_of(self.path)))
+
     def commit(self, taken: Sequence[Exchange], changes: Changes, redaction: Redaction) -> None:
-        """Bring new exchanges into the file, together with what others have written to it since."""
+        """Bring new exchanges into the file, together with what others have written to it since.
+
+        Raises `CassetteError` if the file has a format that is only read.
+        """
         if self.path is None:
             raise OptionError("path", None, "a path to record to")
         with _store.locked(self.path):
-            on_disk = _bytes_of(self.path)
+            on_disk = bytes_of(self.path)
+            refuse_foreign(self.path, self.format, format_of(on_disk))
             if changes == "rewrite":
                 self._entries = []
             elif on_disk != self._read_from:
-                self._entries = [] if on_disk is None else _read(self.path, on_disk)[0]
-            new = [_Entry(exchange) for exchange in taken]
+                self._entries = [] if on_disk is None else read(self.path, on_disk)[0]
+            new = [Entry(exchange) for exchange in taken]
             if changes == "replace":
                 replaced = {entry.keys(redaction).exact for entry in new}
                 self._entries = [
@@ -259,13 +195,13 @@ class Cassette:
             self._entries += new
             self._write(self.path, self.format, redaction)
 
-    def _write(self, target: Path, chosen: Format, redaction: Redaction) -> None:
+    def _write(self, target: Path, chosen: str, redaction: Redaction) -> None:
         data = self._spelled(target, chosen, redaction)
         _store.replace(target, data)
         if target == self.path:
             self._read_from = data
 
-    def _spelled(self, target: Path, chosen: Format, redaction: Redaction) -> bytes:
+    def _spelled(self, target: Path, chosen: str, redaction: Redaction) -> bytes:
         """Return the file, searched for secrets."""
         if chosen == "vcr":
             data = _vcr.write(self.exchanges)
@@ -285,13 +221,16 @@ class Cassette:
 
 
 def load(path: str | os.PathLike[str]) -> Cassette:
-    """Read a cassette in any format that llmreplay knows: its own, and vcrpy's as found in the wild.
+    """Read a cassette in any format that llmreplay knows.
+
+    These are its own; vcrpy's as found in the wild; and, to be read only, those of Ruby's VCR, R's vcr,
+    go-vcr, httprr and nock, and HTTP archives (HAR). `Cassette.format` says which it is.
 
     Raises `CassetteNotFound`, `BrokenCassette` (with the exchanges that could be read in `good`), or
     `CassetteError` if the file is no cassette.
     """
     place = Path(path)
-    data = _bytes_of(place)
+    data = bytes_of(place)
     if data is None:
         raise CassetteNotFound(
             render(
@@ -301,7 +240,7 @@ def load(path: str | os.PathLike[str]) -> Cassette:
             path=place,
         )
     cassette = Cassette(path=place)
-    cassette._entries, cassette.format = _read(place, data)  # noqa: SLF001  a cassette is made here
+    cassette._entries, cassette.format = read(place, data)  # noqa: SLF001  a cassette is made here
     cassette._read_from = data  # noqa: SLF001
     return cassette
 
@@ -311,22 +250,25 @@ def repair(path: str | os.PathLike[str], redaction: Redaction | None = None) -> 
 
     Returns how many exchanges it holds, and the path that the file was kept under if it was damaged.
     Raises `BrokenCassette` if nothing can be read of it, and `SecretInCassette` as `Cassette.save` does;
-    the file is then as it was.
+    the file is then as it was. Raises `CassetteError` if the file has a format that is only read.
     """
     place = Path(path)
     with _store.locked(place):
-        data = _bytes_of(place) or b""
+        data = bytes_of(place) or b""
+        if (name := format_of(data)) in FOREIGN:
+            read(place, data)  # what is wrong with it comes first
+            refuse_foreign(place, name)
         cassette = Cassette(path=place)
         damaged: BrokenCassette | None = None
         try:
-            entries, cassette.format = _read(place, data)
+            entries, cassette.format = read(place, data)
             # Digests tell that a document is as it was written, not that it was written well.
-            entries = _read_whole(place, entries)
+            entries = read_whole(place, entries)
         except BrokenCassette as error:
             if not error.good:
                 raise
             damaged = error
-            entries = [_Entry(exchange) for exchange in error.good]
+            entries = [Entry(exchange) for exchange in error.good]
             cassette.format = "llmreplay" if _native.looks_like(data) else "vcr"
         for entry in entries:
             if entry.edited:
@@ -339,90 +281,6 @@ def repair(path: str | os.PathLike[str], redaction: Redaction | None = None) -> 
             _store.replace(aside, data)
         _store.replace(place, written)
     return len(cassette), aside
-
-
-def _read_whole(path: Path, entries: list[_Entry]) -> list[_Entry]:
-    good: list[_Entry] = []
-    bad: list[tuple[int, str]] = []
-    for entry in entries:
-        try:
-            _ = entry.exchange
-        except BrokenCassette as error:
-            bad += error.problems
-        else:
-            good.append(entry)
-    if bad:
-        raise _broken(path, bad, good, len(entries))
-    return good
-
-
-def _bytes_of(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CassetteError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
-
-
-def _read(path: Path, data: bytes) -> tuple[list[_Entry], Format]:
-    if _native.looks_like(data):
-        return _read_native(path, data), "llmreplay"
-    if _vcr.looks_like(data):
-        return [_Entry(exchange) for exchange in _vcr.read(data, path)], "vcr"
-    raise CassetteError(
-        render(
-            f"{path} is no cassette that llmreplay reads.",
-            ["known: the native format (a line `llmreplay: 1` at the top) and vcrpy's (`interactions:`)"],
-        ),
-        path=path,
-    )
-
-
-def _read_native(path: Path, data: bytes) -> list[_Entry]:
-    try:
-        documents, cut_short = _native.split(data)
-    except _document.Damaged as error:
-        raise _broken(path, [(error.line + 1, error.problem)], [], 1) from None
-    good: list[_Entry] = []
-    bad: list[tuple[int, str]] = []
-    for document in documents:
-        entry = _Entry(document=document)
-        entry.path = path
-        try:
-            if document.edited:
-                entry._exchange = _document.read(document.text)  # noqa: SLF001  an entry is made here
-        except _document.Damaged as error:
-            bad.append((document.line + error.line + 1, error.problem))
-        else:
-            good.append(entry)
-    if cut_short is not None:
-        bad.append((cut_short.line + 1, cut_short.problem))
-        # Text that just stops may still be YAML: the last document counts only if it is as it was written.
-        if good and documents[-1].edited and good[-1].text is documents[-1].text:
-            good.pop()
-    if bad:
-        raise _broken(path, bad, good, len(documents))
-    return good
-
-
-def _broken(path: Path | None, bad: list[tuple[int, str]], good: list[_Entry], total: int) -> BrokenCassette:
-    evidence = [f"line {line}: {problem}" for line, problem in bad]
-    evidence.append(f"{len(good)} of {total} exchanges can be read")
-    return BrokenCassette(
-        render(
-            f"{path} is damaged.",
-            evidence,
-            [
-                f"Edit line {bad[0][0]}, or take the file back from version control.",
-                f"Keep what can be read: llmreplay check --fix {path} (the damaged file stays beside it).",
-            ],
-        ),
-        path=path,
-        line=bad[0][0],
-        good=[entry.exchange for entry in good],
-        problems=bad,
-    )
 
 
 def _refuse_secrets(path: Path, data: bytes, line: int, redaction: Redaction) -> None:
@@ -441,3 +299,7 @@ def _refuse_secrets(path: Path, data: bytes, line: int, redaction: Redaction) ->
             path=path,
             places=places,
         )
+
+
+def same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()

@@ -1,4 +1,4 @@
-"""What a vcrpy file says, as plain trees that know their lines, whatever state the file is in.
+"""What a file of vcrpy or its like says, as plain trees that know their lines, whatever state the file is in.
 
 Rules:
 
@@ -26,8 +26,6 @@ __all__ = ["Parsed", "Plain", "Table", "meaning", "parse", "text_of"]
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"
-_JSON_LIST = re.compile(r'(?<!\\)"interactions"\s*:\s*\[')
-_FIRST_ITEM = re.compile(r"^( *)- +(?:request|response):", re.MULTILINE)
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BEYOND = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 
@@ -83,31 +81,39 @@ def text_of(tree: Any) -> str | None:
     return None if tree is None or isinstance(tree, dict | list) else json.dumps(tree)
 
 
-def parse(data: bytes) -> Parsed:
-    """Take a file apart; what cannot be read is among the problems."""
+def parse(
+    data: bytes, within: tuple[str, ...] = ("interactions",), opens: str = "request|response"
+) -> Parsed:
+    """Take a file apart; what cannot be read is among the problems.
+
+    `within` are the keys that lead to the list of interactions, none if the file is that list; `opens` the
+    keys that an interaction may begin with, by which those are found that damage did not touch.
+    """
     # A lone surrogate, as `surrogateescape` makes of a bad byte, is damage that YAML reports with its place.
     text = data.decode("utf-8-sig", "surrogateescape")
     if not text.strip():
         return Parsed(problems=[(1, "the file is empty")])
-    return _parse_json(text) if text.lstrip()[0] in "{[" else _parse_yaml(text)
+    return _parse_json(text, within) if text.lstrip()[0] in "{[" else _parse_yaml(text, within, opens)
 
 
-def _parse_yaml(text: str) -> Parsed:
+def _parse_yaml(text: str, within: tuple[str, ...], opens: str) -> Parsed:
     try:
         root = yaml.compose(text, _LOADER)
     except (yaml.YAMLError, UnicodeError) as error:
-        return _salvage(text, _problem_of(error, text, 0))
-    if not isinstance(root, yaml.MappingNode):
-        return Parsed(
-            problems=[(1, "the file is no mapping with `interactions`, as vcrpy 1.0 and later write")]
-        )
-    for key, node in root.value:
-        if key.value == "interactions":
-            return _items(node, 0)
-    return Parsed(problems=[(1, "the file has no `interactions`")])
+        return _salvage(text, _problem_of(error, text, 0), opens)
+    node: yaml.Node | None = root
+    for name in within:
+        if not isinstance(node, yaml.MappingNode):
+            by = ", as vcrpy 1.0 and later write" if name == "interactions" else ""
+            return Parsed(problems=[(1, f"the file is no mapping with `{name}`{by}")])
+        found = [value for key, value in node.value if key.value == name]
+        if not found:
+            return Parsed(problems=[(1, f"the file has no `{name}`")])
+        node = found[0]
+    return _items(node, 0, within)
 
 
-def _items(node: yaml.Node | None, above: int) -> Parsed:
+def _items(node: yaml.Node | None, above: int, within: tuple[str, ...] = ("interactions",)) -> Parsed:
     if isinstance(node, yaml.SequenceNode):
         found = Parsed()
         for item in node.value:
@@ -120,18 +126,18 @@ def _items(node: yaml.Node | None, above: int) -> Parsed:
         return found
     if node is None or node.tag == f"{_TAG}null":
         return Parsed()
-    return Parsed(problems=[(_line(node) + above, "`interactions` is no list")])
+    return Parsed(problems=[(_line(node) + above, f"`{within[-1]}` is no list")])
 
 
-def _salvage(text: str, problem: tuple[int | None, str]) -> Parsed:
+def _salvage(text: str, problem: tuple[int | None, str], opens: str) -> Parsed:
     """Read every interaction on its own, since the file as a whole is not YAML."""
     found = Parsed(problems=[problem])
-    first = _FIRST_ITEM.search(text)
+    first = re.search(rf"^( *)- +(?:{opens}):", text, re.MULTILINE)
     if first is None:
         return found
     indent = first[1]
-    begin = re.compile(rf"^{indent}- +(?:request|response):", re.MULTILINE)
-    end = re.compile(r"^[A-Za-z]\w*:", re.MULTILINE)
+    begin = re.compile(rf"^{indent}- +(?:{opens}):", re.MULTILINE)
+    end = re.compile(rf"^ {{0,{len(indent)}}}[A-Za-z]\w*:", re.MULTILINE)
     starts = [match.start() for match in begin.finditer(text)]
     for start, stop in zip(starts, [*starts[1:], len(text)], strict=True):
         after = end.search(text, start, stop)
@@ -172,7 +178,7 @@ def _tree(node: yaml.Node, above: int) -> Any:
     if isinstance(node, yaml.ScalarNode):
         if tag in ("str", "python/str", "python/unicode"):
             return str(node.value)
-        if tag == "binary":
+        if tag in ("binary", "!binary"):  # the second is Ruby's
             return _binary(node.value)
         return Plain(node.value, tag) if tag in ("null", "bool", "int", "float") else str(node.value)
     foreign = tag.startswith(("python/object/apply:", "python/object/new:"))
@@ -215,10 +221,13 @@ def _scalar(plain: Plain) -> Any:
     return str(plain)
 
 
-def _parse_json(text: str) -> Parsed:
-    start = _JSON_LIST.search(text)
+def _parse_json(text: str, within: tuple[str, ...]) -> Parsed:
+    if within:
+        name, start = f"`{within[-1]}`", re.search(rf'(?<!\\)"{within[-1]}"\s*:\s*\[', text)
+    else:
+        name, start = "the list", re.match(r"\s*\[", text)
     if start is None:
-        return Parsed(problems=[(1, "the file has no `interactions` list")])
+        return Parsed(problems=[(1, f"the file has no {name} list" if within else "the file is no list")])
     breaks = [match.start() for match in re.finditer("\n", text)]
     found, decode, at = Parsed(), json.JSONDecoder().raw_decode, start.end()
     blank = re.compile(r"[\s,]*")
@@ -235,5 +244,5 @@ def _parse_json(text: str) -> Parsed:
             found.problems.append((line, "not JSON that can be read: nested too deeply"))
             return found
         found.interactions.append((line, value))
-    found.problems.append((len(breaks) + 1, "not JSON: the file ends within `interactions`"))
+    found.problems.append((len(breaks) + 1, f"not JSON: the file ends within {name}"))
     return found

@@ -231,7 +231,7 @@ def _unreadable(cassette: Cassette) -> Iterator[_Finding]:
 def _fixed(checked: _Checked, redaction: Redaction) -> _Checked:
     """Write the file anew, and check what was written."""
     from llmreplay.cassette import repair  # noqa: PLC0415
-    from llmreplay.errors import BrokenCassette, SecretInCassette  # noqa: PLC0415
+    from llmreplay.errors import BrokenCassette, CassetteError, SecretInCassette  # noqa: PLC0415
 
     try:
         kept, aside = repair(checked.path, redaction)
@@ -240,7 +240,10 @@ def _fixed(checked: _Checked, redaction: Redaction) -> _Checked:
         checked.warnings.append(_Finding("not fixed", "the secrets in it have to be taken out first"))
         return checked
     except BrokenCassette:
-        checked.warnings.append(_Finding("not fixed", "nothing in it can be read"))
+        checked.warnings.append(_Finding("not fixed", "nothing of it can be written anew"))
+        return checked
+    except CassetteError as error:
+        checked.warnings.append(_Finding("not fixed", str(error).partition("\n")[0]))
         return checked
     again = _check(checked.path, redaction, named=True, fix=False) or checked
     if aside is not None:

@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from llmreplay import Cassette, Chunk, Exchange, Failure, Request, Response, load
 from llmreplay.cassette import _document, _yaml
-from llmreplay.errors import BrokenCassette
+from llmreplay.errors import BrokenCassette, SecretInCassette
 from llmreplay.exchange import Provenance
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def test_whatever_is_written_is_read_back_equal(exchange):
 def test_whatever_is_saved_is_loaded_equal(tmp_path_factory, recorded):
     path = tmp_path_factory.mktemp("x") / "x.yaml"
 
-    Cassette(recorded).save(path)
+    try:
+        Cassette(recorded).save(path)
+    except SecretInCassette:
+        reject()  # such as a header that is named like a key: it is refused, and rightly so
     loaded = load(path)
 
     assert list(loaded.exchanges) == recorded

@@ -6,9 +6,7 @@ messages mean is in `test_corpus.py`.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,49 +15,37 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmreplay import codecs
-from llmreplay.completion import CompletionError, Final, Text, ToolCall
+from llmreplay.completion import CompletionError, Final
 from llmreplay.errors import UnknownWire
 from llmreplay.exchange import Exchange
 from llmreplay.matching._keys import content
+from tests.corpus import oracle
 
 if TYPE_CHECKING:
     from llmreplay.exchange import Request
 
-FOLDER = os.environ.get("LLMREPLAY_CORPUS")
 APIS = {"messages", "converse", "converse-stream", "invoke", "invoke-stream"}
 WIRES = {"anthropic_messages", "bedrock_converse", "bedrock_invoke"}
 OTHER_MODELS = ("amazon.nova", "anthropic_invoke_stream", "meta_invoke_error")
 """Files in which `invoke` asks a model other than Claude, or Claude in its form of 2023."""
 
-pytestmark = pytest.mark.skipif(FOLDER is None, reason="LLMREPLAY_CORPUS does not name the corpus")
-
-
-def rows(name: str) -> list[dict[str, Any]]:
-    if FOLDER is None:
-        return []
-    with (Path(FOLDER) / name).open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+pytestmark = pytest.mark.skipif(oracle.FOLDER is None, reason="LLMREPLAY_CORPUS does not name the corpus")
 
 
 CHOSEN = sorted(
     {
         (row["corpus"], row["file"])
-        for row in rows("EXCHANGES.jsonl")
+        for row in oracle.rows("EXCHANGES.jsonl")
         if row["format"].startswith("vcrpy") and row["api"] in APIS and "/threads/" not in row["path"]
     }
 )
 
 
 @cache
-def oracle() -> dict[tuple[str, str, int], dict[str, Any]]:
-    return {(row["corpus"], row["file"], row["idx"]): row for row in rows("ORACLE.jsonl")}
-
-
-@cache
 def exchanges(place: tuple[str, str]) -> list[tuple[int, Exchange]]:
     from llmreplay.cassette._vcr import read
 
-    path = Path(FOLDER or "").joinpath(*place)
+    path = Path(oracle.FOLDER or "").joinpath(*place)
     found = enumerate(read(path.read_bytes(), path))
     return [(index, exchange) for index, exchange in found if codecs.recognise(exchange.request) in WIRES]
 
@@ -91,23 +77,9 @@ def test_answers_of_bedrock_mean_what_an_independent_reader_found(place: tuple[s
         assert response.usage.audit() == []
         if exchange.response.body[:1] == b"\x00":
             assert codecs.finished(exchange)
-        row = oracle().get((*place, index))
-        if row is None:
-            continue
-        if isinstance(response.raw, list):
-            assert len(response.raw) == row["n_events"]
-        usage = row["usage"] or {}
-        inputs = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
-        text = "".join(part.text for part in response.choice if isinstance(part, Text))
-        calls = [(part.name, part.arguments) for part in response.choice if isinstance(part, ToolCall)]
-        assert hashlib.sha256(text.encode()).hexdigest() == row["text_sha256"]
-        assert [response.raw_finish_reason] == row["finish"]
-        assert calls == [(name, json.loads(arguments or "{}")) for name, arguments in row["tools"]]
-        assert response.usage.input_tokens == sum(usage.get(name, 0) for name in inputs)
-        assert (response.usage.output_tokens, response.usage.total_tokens) == (
-            usage["outputTokens"],
-            usage["totalTokens"],
-        )
+        row = oracle.oracle().get((*place, index))
+        if row is not None:
+            assert oracle.found(response) == oracle.expected(row)
 
 
 @pytest.mark.parametrize("place", CHOSEN, ids="/".join)

@@ -7,9 +7,7 @@ recorders, and bare bodies, are read here by hand: what counts is what their byt
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import os
 from collections import defaultdict
 from dataclasses import replace
 from functools import cache
@@ -21,38 +19,26 @@ import yaml
 
 from llmreplay import codecs
 from llmreplay.codecs.openai_responses import CODEC
-from llmreplay.completion import CompletionError, Final, Text, TextDelta, ToolCallEnd
+from llmreplay.completion import CompletionError, Final, TextDelta, ToolCallEnd
 from llmreplay.exchange import Exchange, Request, Response
 from llmreplay.matching import exact_key
+from tests.corpus import oracle
 
-FOLDER = os.environ.get("LLMREPLAY_CORPUS")
 OPENAI = "https://api.openai.com/v1/responses"
 
-SETTLED = {
-    "test_litellm_aresponses_streaming_async": ("stream_truncated", "the body was never stored: it is empty"),
+SETTLED = oracle.NO_ANSWER | {
     "parallel-tool-call-wrapper": ("decode_error", "two of the frames are no JSON: a brace is missing"),
     "openai-error": ("quota_exhausted", "an error, as a body and in a stream"),
 }
 """Parts of the names of files whose exchanges are no answers, by looking at the bytes: the kind, and why."""
 
-pytestmark = pytest.mark.skipif(FOLDER is None, reason="LLMREPLAY_CORPUS does not name the corpus")
-
-
-def rows(name: str) -> list[dict[str, Any]]:
-    if FOLDER is None:
-        return []
-    with (Path(FOLDER) / name).open(encoding="utf-8") as lines:
-        return [row for row in map(json.loads, lines) if row["api"] == "responses"]
-
-
-def key(row: dict[str, Any]) -> tuple[str, str, int]:
-    return row["corpus"], row["file"], row["idx"]
+pytestmark = pytest.mark.skipif(oracle.FOLDER is None, reason="LLMREPLAY_CORPUS does not name the corpus")
 
 
 FILES: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-for found_row in rows("EXCHANGES.jsonl"):
-    FILES[found_row["corpus"], found_row["file"]].append(found_row)
-ORACLE = {key(row): row for row in rows("ORACLE.jsonl")}
+for found_row in oracle.rows("EXCHANGES.jsonl"):
+    if found_row["api"] == "responses":
+        FILES[found_row["corpus"], found_row["file"]].append(found_row)
 every_file = pytest.mark.parametrize("place", FILES, ids="/".join)
 
 
@@ -67,7 +53,7 @@ Loader.add_constructor("!binary", lambda loader, node: base64.b64decode(loader.c
 def exchanges(place: tuple[str, str]) -> list[tuple[dict[str, Any], Exchange]]:
     from llmreplay.cassette._vcr import read
 
-    path, wanted = Path(FOLDER or "").joinpath(*place), FILES[place]
+    path, wanted = Path(oracle.FOLDER or "").joinpath(*place), FILES[place]
     kind = wanted[0]["format"]
     if kind.startswith("vcrpy"):
         stored = read(path.read_bytes(), path)
@@ -98,10 +84,6 @@ def _exchange(url: str, body: str | bytes, answer: str | bytes, status: int) -> 
     return Exchange(Request("POST", url, (), sent), Response.of(status, got))
 
 
-def parsed(arguments: str) -> Any:
-    return json.loads(arguments) if arguments else {}
-
-
 @every_file
 def test_recorded_exchanges_mean_what_an_independent_reader_found(place: tuple[str, str]) -> None:
     failed = []
@@ -111,25 +93,9 @@ def test_recorded_exchanges_mean_what_an_independent_reader_found(place: tuple[s
         except CompletionError as error:
             failed.append((row, error))
             continue
-        oracle = ORACLE[key(row)]
-        usage, text = (
-            oracle["usage"],
-            "".join(item.text for item in response.choice if isinstance(item, Text)),
-        )
-        assert [response.raw_finish_reason] == oracle["finish"]
-        assert [(call.name, call.arguments) for call in response.tool_calls] == [
-            (name, parsed(arguments)) for name, arguments in oracle["tools"]
-        ]
-        assert hashlib.sha256(text.encode()).hexdigest() == oracle["text_sha256"]
-        assert (response.usage.input_tokens, response.usage.output_tokens, response.usage.total_tokens) == (
-            usage["input_tokens"],
-            usage["output_tokens"],
-            usage["total_tokens"],
-        )
+        assert oracle.found(response) == oracle.expected(oracle.oracle()[oracle.key(row)])
         assert response.usage == codecs.usage(exchange)
         assert response.usage.audit() == []
-        if row["stream_kind"]:
-            assert len(response.raw) == oracle["n_events"]
     settled = next((kind for part, (kind, _) in SETTLED.items() if part in place[1]), None)
     for row, error in failed:
         assert error.kind == settled or row["status"] >= 400

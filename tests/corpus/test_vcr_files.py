@@ -19,7 +19,7 @@ import httpx
 import httpx2
 import pytest
 
-from llmreplay.cassette import _vcr, _vcr_tree
+from llmreplay.cassette import _foreign, _vcr, _vcr_tree
 
 CORPUS = Path(os.environ.get("LLMREPLAY_CORPUS", ""))
 FORMATS = ("vcrpy-yaml-v1", "vcrpy-yaml-vNone")
@@ -87,7 +87,7 @@ def survey(corpus: str) -> Counter[str]:
                 )
                 assert played.content == response.body, place
 
-            said = {name.lower(): value for name, value in _vcr._headers(tree)}
+            said = {name.lower(): value for name, value in _foreign.headers_of(tree)}
             assert bool(response.encoding) == (row["body_compressed"] in ("gzip", "br")), place
             counts["compressed"] += bool(response.encoding)
             counts["stale coding"] += "content-encoding" in said and not response.encoding

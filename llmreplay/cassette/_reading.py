@@ -1,0 +1,121 @@
+"""What a file holds, whatever its format: the entries of a cassette, or what is wrong with it.
+
+Formats that are read and never written are modules of their own, imported when a file may be one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from llmreplay.cassette import _document, _native, _vcr
+from llmreplay.cassette._entries import Entry, broken
+from llmreplay.errors import BrokenCassette, CassetteError, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FOREIGN", "bytes_of", "format_of", "read", "read_whole", "refuse_foreign"]
+
+FOREIGN = {
+    "ruby-vcr": "_ruby_vcr",
+    "r-vcr": "_r_vcr",
+    "go-vcr": "_go_vcr",
+    "httprr": "_httprr",
+    "nock": "_nock",
+    "har": "_har",
+}
+"""The formats that are read and never written, with the module of each, imported when a file may be one."""
+
+
+def bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CassetteError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
+
+
+def read(path: Path, data: bytes) -> tuple[list[Entry], str]:
+    known = format_of(data)
+    if known == "llmreplay":
+        return _read_native(path, data), known
+    if known is not None:
+        return [Entry(exchange) for exchange in _reader(known).read(data, path)], known
+    raise CassetteError(
+        render(
+            f"{path} is no cassette that llmreplay reads.",
+            [
+                "known: the native format (a line `llmreplay: 1` at the top), vcrpy's (`interactions:`),",
+                "Ruby's VCR and R's vcr (`http_interactions:`), go-vcr (`interactions:` with a `url` each),",
+                "httprr (`httprr trace v1`), nock (a JSON list with `scope`), HAR (`log` with `entries`)",
+            ],
+        ),
+        path=path,
+    )
+
+
+def format_of(data: bytes | None) -> str | None:
+    if data is None:
+        return None
+    if _native.looks_like(data):
+        return "llmreplay"
+    return next((name for name in ("vcr", *FOREIGN) if _reader(name).looks_like(data)), None)
+
+
+def _reader(name: str) -> Any:
+    return _vcr if name == "vcr" else import_module(f"llmreplay.cassette.{FOREIGN[name]}")
+
+
+def refuse_foreign(path: Path, *names: str | None) -> None:
+    for name in FOREIGN.keys() & names:
+        raise CassetteError(
+            render(
+                f"{path} has the format {name}, which llmreplay reads and does not write.",
+                remedies=[f'Convert it, and record to what you get: load("{path}").save("….yaml")'],
+            ),
+            path=path,
+        )
+
+
+def _read_native(path: Path, data: bytes) -> list[Entry]:
+    try:
+        documents, cut_short = _native.split(data)
+    except _document.Damaged as error:
+        raise broken(path, [(error.line + 1, error.problem)], [], 1) from None
+    good: list[Entry] = []
+    bad: list[tuple[int, str]] = []
+    for document in documents:
+        entry = Entry(document=document)
+        entry.path = path
+        try:
+            if document.edited:
+                entry._exchange = _document.read(document.text)  # noqa: SLF001  an entry is made here
+        except _document.Damaged as error:
+            bad.append((document.line + error.line + 1, error.problem))
+        else:
+            good.append(entry)
+    if cut_short is not None:
+        bad.append((cut_short.line + 1, cut_short.problem))
+        # Text that just stops may still be YAML: the last document counts only if it is as it was written.
+        if good and documents[-1].edited and good[-1].text is documents[-1].text:
+            good.pop()
+    if bad:
+        raise broken(path, bad, good, len(documents))
+    return good
+
+
+def read_whole(path: Path, entries: list[Entry]) -> list[Entry]:
+    good: list[Entry] = []
+    bad: list[tuple[int, str]] = []
+    for entry in entries:
+        try:
+            _ = entry.exchange
+        except BrokenCassette as error:
+            bad += error.problems
+        else:
+            good.append(entry)
+    if bad:
+        raise broken(path, bad, good, len(entries))
+    return good
