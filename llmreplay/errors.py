@@ -187,4 +187,8 @@ class ScriptExhausted(Refusal):
 
 
 class ScriptMistake(Refusal):
-    """The script calls a tool that was not offered, or with arguments that the tool does not take."""
+    """The script says what no model could say here.
+
+    It calls a tool that was not offered, or with arguments that the tool does not take; or a function
+    of it raised, which SDKs would take for a broken connection.
+    """

@@ -4,7 +4,8 @@ Rules:
 
 * A fault is rendered by the codec of the request, as an answer is: the provider's own status, body
   and headers, or its own event in a stream.
-* A retryable error is retried at once by SDKs (`retry-after-ms: 1`) unless it says how long to wait.
+* What SDKs retry, they retry at once (`retry-after-ms: 1`) unless the error says how long to wait;
+  where nothing is answered at all, they wait as they do.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ _BY_STATUS: dict[int, ErrorKind] = {
     402: "quota_exhausted",
     403: "permission_denied",
     404: "not_found",
+    408: "timeout",
     409: "conflict",
     413: "request_too_large",
     422: "invalid_request",
@@ -56,10 +58,11 @@ _BY_STATUS: dict[int, ErrorKind] = {
     501: "not_supported",
     502: "server_error",
     503: "overloaded",
-    504: "server_error",
+    504: "timeout",
     529: "overloaded",
 }
 _LOWEST, _HIGHEST, _SERVER = 400, 599, 500
+_RETRIED = frozenset({408, 409, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,8 @@ def fail(  # noqa: PLR0913  what an error can say, each by name
         status: another status than the provider's usual one for this kind.
         retry_after: seconds that the provider asks to wait; without it, SDKs retry at once.
         headers: further headers of the answer.
-        during: a turn in whose stream the error comes as an event, in a response of status 200.
+        during: a turn in whose stream the error comes as an event, in a response of status 200; a call
+            that asks for no stream gets the error itself.
         after: how many events of that stream come first.
     """
     kind: Any = what
@@ -137,6 +141,8 @@ def fail(  # noqa: PLR0913  what an error can say, each by name
         raise OptionError("fail", what, f"a status, or one of {', '.join(get_args(ErrorKind))}")
     if retry_after is not None and retry_after < 0:
         raise OptionError("retry_after", retry_after, "seconds")
+    if after < 0:
+        raise OptionError("after", after, "0 or more")
     return Fail(
         cast("ErrorKind", kind),
         status,
@@ -158,7 +164,8 @@ def cut(
 ) -> Cut:
     """Return a turn whose answer breaks off `after` so many events of its stream, or so many bytes.
 
-    Without either it breaks off in the middle. See `How`.
+    Without either, and where an answer is no stream and has no events, it breaks off in the middle.
+    See `How`.
     """
     if how not in get_args(How):
         raise OptionError("how", how, f"one of {', '.join(get_args(How))}")
@@ -183,7 +190,7 @@ def _broken(turn: Turn | Respond | str) -> Turn | Respond:
 
 def failed(fault: Fail, request: Request, encoder: Encoder, whole: Response | None) -> Response | Failure:
     """Render an error; `whole` is the answer it comes during, if it comes during one."""
-    if whole is not None:
+    if whole is not None and _streams(whole):
         # The next frame is the provider's own report, and the last.
         frame = encoder.encode_stream_error(fault.kind, request, message=fault.message)
         return replace(whole, chunks=(*whole.chunks[: fault.after], Chunk(frame)))
@@ -191,28 +198,43 @@ def failed(fault: Fail, request: Request, encoder: Encoder, whole: Response | No
         failure = _NO_ANSWER[fault.kind]
         return replace(failure, message=fault.message or failure.message)
     response = encoder.encode_error(
-        fault.kind,
+        # With a status it is an answer after all: as a proxy gives it, in the provider's words.
+        "server_error" if fault.kind in _NO_ANSWER else fault.kind,
         request,
         status=fault.status,
         message=fault.message,
         code=fault.code,
         retry_after=fault.retry_after,
     )
+    headers = response.headers
+    if _tried_again(response.status) and response.header("retry-after-ms") is None:
+        headers = (*headers, ("retry-after-ms", "1"))
     mine = {name.lower() for name, _ in fault.headers}
-    kept = tuple(pair for pair in response.headers if pair[0].lower() not in mine)
+    kept = tuple(pair for pair in headers if pair[0].lower() not in mine)
     return replace(response, headers=(*kept, *fault.headers))
+
+
+def _tried_again(status: int) -> bool:
+    """Whether SDKs retry a status, although a second attempt may be as vain as the first."""
+    return status in _RETRIED or status >= _SERVER
 
 
 def cut_off(fault: Cut, whole: Response) -> Response:
     """Break an answer off."""
     at = len(whole.body) // 2 if fault.after_bytes is None else fault.after_bytes
-    pieces = _up_to(whole.chunks, at) if fault.after is None else whole.chunks[: fault.after]
+    by_events = fault.after is not None and _streams(whole)
+    pieces = whole.chunks[: fault.after] if by_events else _up_to(whole.chunks, at)
     chunks = tuple(pieces)
     if fault.how == "end":
         # The length that was announced is that of the whole; without it, what came is all there is.
         headers = tuple(pair for pair in whole.headers if pair[0].lower() != "content-length")
         return replace(whole, headers=headers, chunks=chunks)
     return replace(whole, chunks=chunks, ended="cut", failure=_BREAKS[fault.how])
+
+
+def _streams(whole: Response) -> bool:
+    """Whether an answer has events: one whose length is told beforehand has none."""
+    return whole.header("content-length") is None
 
 
 def _up_to(chunks: tuple[Chunk, ...], size: int) -> Sequence[Chunk]:
@@ -230,7 +252,7 @@ def spoilt(fault: Spoil, whole: Response) -> Response:
     bare = tuple(pair for pair in whole.headers if pair[0].lower() not in ("content-length", "content-type"))
     kind = tuple(pair for pair in whole.headers if pair[0].lower() == "content-type")
     if fault.how == "empty":
-        return replace(whole, headers=(*bare, *kind, ("content-length", "0")), chunks=())
+        return replace(whole, headers=(*bare, *kind), chunks=())
     if fault.how == "content_type":
         page = Chunk(b"<html><body>upstream connect error</body></html>")
         return replace(whole, headers=(*bare, ("content-type", "text/html")), chunks=(page,))

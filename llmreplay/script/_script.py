@@ -7,31 +7,25 @@ Rules:
 * What the provider would not take of a conversation it does not take here either: the answer is the
   provider's own, tagged, and no turn is used. What the script itself does wrong (a tool that was not
   offered, arguments that its schema does not take) is told as a mistake of the script.
-* The same script and requests give the same bytes, in whatever order threads come.
+* The same script and requests give the same bytes, in whatever order threads come: what is made up
+  for an answer depends on its request, and on how often this one was asked before.
+* What goes wrong in a script is a refusal: SDKs take any `Exception` below them for a bad connection.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from llmreplay import codecs
 from llmreplay.codecs._encoding import Cut as Cutting
-from llmreplay.codecs._encoding import words
-from llmreplay.completion import CompletionRequest, ToolDefinition, Usage
-from llmreplay.errors import (
-    MissingDependency,
-    OptionError,
-    ScriptExhausted,
-    ScriptMistake,
-    UnknownWire,
-    render,
-)
+from llmreplay.completion import CompletionRequest, Usage
+from llmreplay.errors import OptionError, ScriptExhausted, ScriptMistake, UnknownWire, render
 from llmreplay.exchange import Chunk, Exchange, Failure, Provenance, Response
+from llmreplay.script._calls import check_calls
 from llmreplay.script._faults import Cut, Fail, Spoil, cut_off, failed, spoilt
 from llmreplay.script._turns import Respond, Turn, as_turn
 
@@ -80,7 +74,7 @@ class Script:
     """What the model is going to say, turn by turn, and what it was asked.
 
     `strict` checks conversations as the provider would, and the script's own tool calls; False leaves
-    both out, and names of rules (`strict_except=("unanswered_call",)`) leave out these.
+    both out, and names of rules (`strict_except=["unanswered-tool-call"]`) leave out these.
     """
 
     def __init__(self, *turns: Step, strict: bool = True, strict_except: Iterable[str] = ()) -> None:
@@ -91,7 +85,7 @@ class Script:
         self._queues: list[Queue] = []
         self._main = Queue().turns(*turns)
         self._asked: list[_Asked] = []
-        self._count = 0
+        self._seen: Counter[tuple[str, bytes]] = Counter()
 
     def turns(self, *turns: Step) -> Script:
         """Add turns at the end."""
@@ -170,14 +164,20 @@ class Script:
 
         Raises `ScriptExhausted` or `ScriptMistake`.
         """
+        try:
+            return self._answered(request)
+        except Exception as error:
+            raise _unanswerable(request, error) from error
+
+    def _answered(self, request: Request) -> Exchange:
         codec = _codec(request)
         asked = codec.decode_request(request)
         with self._lock:
             if self._strict and (rejected := codec.check(request)) and rejected.rule not in self._excepted:
                 return self._keep(request, asked, rejected.response)
-            number = self._count
             step = self._next(request, asked)
-            self._count += 1
+            number = self._seen[request.url, request.body]
+            self._seen[request.url, request.body] += 1
         return self._keep(request, asked, self._rendered(step, request, asked, codec, number))
 
     def _next(self, request: Request, asked: CompletionRequest) -> Any:
@@ -218,10 +218,8 @@ class Script:
         self, turn: Turn, request: Request, asked: CompletionRequest, codec: Encoder, number: int
     ) -> Response:
         if self._strict:
-            _check_calls(turn, asked, request, self._excepted)
-        deltas = turn.deltas
-        cutting = Cutting(text=words if deltas is None else lambda _text: list(deltas))
-        response = codec.encode_response(turn.response(), request, turn=number, cut=cutting)
+            check_calls(turn, asked, request, self._excepted)
+        response = codec.encode_response(turn.response(), request, turn=number, cut=Cutting(text=turn.pieces))
         pace = 1 / turn.tokens_per_second if turn.tokens_per_second else 0.0
         if not turn.latency and not pace:
             return response
@@ -256,74 +254,21 @@ def _codec(request: Request) -> Any:
     return codec
 
 
+def _unanswerable(request: Request, error: Exception) -> ScriptMistake:
+    message = render(
+        "The script cannot answer this request.",
+        [f"request: {request.method} {request.url}", f"problem: {type(error).__name__}: {error}"],
+        ["It is the turn, or its function, that this request or its provider cannot have: correct that."],
+    )
+    return ScriptMistake(message, request=request)
+
+
 def _user_says(request: CompletionRequest, text: str) -> bool:
     return any(text in message.text for message in request.messages if message.role == "user")
 
 
 def _brings(request: CompletionRequest, text: str) -> bool:
     return any(text in result.text for result in request.tool_results)
-
-
-def _check_calls(turn: Turn, asked: CompletionRequest, request: Request, excepted: frozenset[str]) -> None:
-    """Refuse a scripted call of a tool that was not offered, or with arguments that it does not take."""
-    if any(not isinstance(tool, ToolDefinition) for tool in asked.tools):
-        # Tools of the provider's own may be called by names that the request does not have.
-        return
-    offered = {tool.name: tool for tool in asked.tools if isinstance(tool, ToolDefinition)}
-    for asked_for in turn.calls:
-        tool = offered.get(asked_for.name)
-        if tool is None:
-            if "tool_not_offered" not in excepted:
-                names = ", ".join(offered) or "none"
-                raise _mistake(
-                    f"calls {asked_for.name!r}, which the request does not offer",
-                    [f"offered: {names}"],
-                    request,
-                )
-        elif asked_for.arguments_error is None and "arguments" not in excepted:
-            problem = _does_not_fit(asked_for.arguments, tool.parameters)
-            if problem:
-                told = json.dumps(asked_for.arguments, ensure_ascii=False)
-                raise _mistake(
-                    f"calls {asked_for.name!r} with arguments that its schema does not take",
-                    [f"arguments: {told}", f"problem: {problem}"],
-                    request,
-                )
-
-
-def _mistake(what: str, evidence: list[str], request: Request) -> ScriptMistake:
-    message = render(
-        f"The script {what}.",
-        [f"request: {request.method} {request.url}", *evidence],
-        [
-            "Correct the turn; or the tool, if it is the tool that changed.",
-            "Meant to be wrong? Script(strict=False), or strict_except=('tool_not_offered', 'arguments')",
-        ],
-    )
-    return ScriptMistake(message, request=request)
-
-
-def _does_not_fit(arguments: Any, schema: Any) -> str | None:
-    if not isinstance(schema, dict):
-        return None
-    validator = _validator(json.dumps(schema, sort_keys=True))
-    error = next(
-        iter(sorted(validator.iter_errors(arguments), key=lambda error: list(map(str, error.path)))), None
-    )
-    if error is None:
-        return None
-    place = ".".join(map(str, error.path))
-    return f"{place}: {error.message}" if place else str(error.message)
-
-
-@cache
-def _validator(schema: str) -> Any:
-    try:
-        from jsonschema.validators import validator_for  # noqa: PLC0415  only scripts with tools need it
-    except ImportError:  # pragma: no cover  a dependency, so it is there
-        raise MissingDependency("jsonschema", "checking the arguments of a scripted tool call") from None
-    parsed = json.loads(schema)
-    return validator_for(parsed)(parsed)
 
 
 def _conversation(asked: CompletionRequest) -> list[str]:

@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llmreplay.codecs._encoding import words
 from llmreplay.completion import (
     AssistantContent,
     Choice,
@@ -68,6 +69,16 @@ class Turn:
     latency: float = 0.0
     tokens_per_second: float | None = None
     deltas: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.latency < 0:
+            raise OptionError("latency", self.latency, "seconds")
+        if self.tokens_per_second is not None and self.tokens_per_second <= 0:
+            raise OptionError("tokens_per_second", self.tokens_per_second, "more than 0, or None")
+
+    def pieces(self, text: str) -> Sequence[str]:
+        """Cut a text of this turn into what a stream brings it in."""
+        return self.deltas if self.deltas is not None and "".join(self.deltas) == text else words(text)
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -143,7 +154,7 @@ def say(  # noqa: PLR0913  what an answer can have, each by name
         deltas: the exact pieces of a stream; joined they must be the text.
     """
     if deltas is not None and "".join(deltas) != text:
-        raise OptionError("deltas", list(deltas), f"pieces that are {text!r} when they are joined")
+        raise _no_deltas_of(text, deltas)
     contents: list[AssistantContent] = [*_thought(reasoning)]
     if text or (refusal is None and not contents):
         contents.append(Text(text=text))
@@ -213,27 +224,20 @@ def turn(
     if not pieces:
         raise OptionError("turn", parts, "at least one content, such as say('Hello.')")
     whole: dict[str, Any] = {}
-    for name in (
-        "usage",
-        "finish_reason",
-        "citations",
-        "model",
-        "id",
-        "logprobs",
-        "latency",
-        "tokens_per_second",
-        "deltas",
-    ):
+    for name in _OF_THE_WHOLE:
         told = [value for value in (getattr(piece, name) for piece in pieces) if value]
         if len(told) > 1 and name not in fields:
             raise OptionError(name, told, "one value for the turn: give it to turn() itself")
         whole.update({name: told[0]} if told else {})
-    unknown = fields.keys() - set(Turn.__dataclass_fields__) - {"contents", "others"}
-    if unknown:
-        raise OptionError("turn", sorted(unknown), f"some of {', '.join(Turn.__dataclass_fields__)}")
+    if unknown := sorted(fields.keys() - set(_OF_THE_WHOLE)):
+        raise OptionError("turn", unknown, f"some of {', '.join(_OF_THE_WHOLE)}")
     contents = tuple(content for piece in pieces for content in piece.contents)
     others = tuple(as_turn(choice) for choice in choices)
-    return replace(Turn(contents, others=others), **{**whole, **fields})
+    made = replace(Turn(contents, others=others), **{**whole, **fields})
+    texts = [content.text for content in contents if isinstance(content, Text)]
+    if made.deltas is not None and "".join(made.deltas) not in (*texts, "".join(texts)):
+        raise _no_deltas_of("".join(texts), made.deltas)
+    return made
 
 
 def respond(function: Callable[[CompletionRequest], Any]) -> Respond:
@@ -250,6 +254,10 @@ def as_turn(part: Turn | str) -> Turn:
     if not isinstance(part, Turn):
         raise OptionError("turn", part, "say(…), call(…), turn(…) or a text")
     return part
+
+
+def _no_deltas_of(text: str, deltas: Sequence[str]) -> OptionError:
+    return OptionError("deltas", list(deltas), f"pieces that are {text!r} when they are joined")
 
 
 def _thought(reasoning: str | Reasoning | None) -> list[Reasoning]:
