@@ -18,6 +18,7 @@
     ├── UnmatchedRequest            no recorded exchange answers it
     ├── LiveCallBlocked             it would have left this machine
     ├── RecordingEnded              the client reads on where the recording stops
+    ├── UndecidedRequest            something failed while an answer was looked for
     ├── ScriptExhausted             the script has no turn left
     └── ScriptMistake               the script says what no model could say here
 
@@ -48,6 +49,7 @@ __all__ = [
     "SecretInCassette",
     "SwallowedRefusals",
     "UncleanFinish",
+    "UndecidedRequest",
     "UnknownWire",
     "UnmatchedRequest",
     "UnusedExchanges",
@@ -180,6 +182,13 @@ class LiveCallBlocked(Refusal):
 
 class RecordingEnded(Refusal):
     """The client reads on where the recording stops, because the recorded client had left."""
+
+
+class UndecidedRequest(Refusal):
+    """Something failed while an answer was looked for: a damaged document, a function of the user's.
+
+    SDKs would take an ordinary exception for a broken connection, and hide it.
+    """
 
 
 class ScriptExhausted(Refusal):

@@ -10,7 +10,14 @@ import httpx
 import pytest
 
 from llmreplay import UnmatchedRequest, load, use, use_cassette
-from llmreplay.errors import BrokenCassette, CassetteError, OptionError, SwallowedRefusals, UnusedExchanges
+from llmreplay.errors import (
+    BrokenCassette,
+    CassetteError,
+    OptionError,
+    SwallowedRefusals,
+    UndecidedRequest,
+    UnusedExchanges,
+)
 from tests import wires
 from tests.loopback import Reply, Server
 
@@ -279,3 +286,34 @@ def test_a_cassette_of_a_format_that_is_only_read_is_not_recorded_to(tmp_path, r
 
     with pytest.raises(CassetteError, match="reads and does not write"), use_cassette(path, record=record):
         pytest.fail("the block was entered")
+
+
+def test_a_redact_function_that_fails_is_a_refusal_that_no_sdk_hides(recorded, provider):
+    def careless(text: str) -> str:
+        raise KeyError("no such name")
+
+    def agent() -> str:
+        try:
+            return ask(provider.url)
+        except Exception:
+            return "fallback"
+
+    refused = pytest.raises(UndecidedRequest, match="problem: KeyError: 'no such name'")
+    with refused as caught, use_cassette(recorded, redact=[careless], unused="ignore"):
+        agent()
+
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_document_that_proves_malformed_is_a_refusal_that_no_sdk_hides(recorded, provider):
+    from llmreplay.cassette import _native
+
+    # The digest holds, so that it is read when it is asked for, and not before.
+    head, text = recorded.read_bytes().removesuffix(_native.END).split(b"\n--- ", 1)
+    keys = text.split(b"\n", 1)[0].split()[1]
+    damaged = text.split(b"\n", 1)[1].replace(b"status: 200", b"status: none")
+    opening = b"--- # %s %s\n" % (keys, _native.digest(damaged).encode())
+    recorded.write_bytes(head + b"\n" + opening + damaged + _native.END)
+
+    with pytest.raises(UndecidedRequest, match=r"response\.status is 'none'"), use_cassette(recorded):
+        ask(provider.url)

@@ -29,6 +29,7 @@ FOREIGN = {
 
 
 def bytes_of(path: Path) -> bytes | None:
+    """Return the content of a file, None if there is none; raises `CassetteError` if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -38,6 +39,7 @@ def bytes_of(path: Path) -> bytes | None:
 
 
 def read(path: Path, data: bytes) -> tuple[list[Entry], str]:
+    """Return the entries of a file and the name of its format; raises `CassetteError` if it is none."""
     known = format_of(data)
     if known == "llmreplay":
         return _read_native(path, data), known
@@ -57,6 +59,7 @@ def read(path: Path, data: bytes) -> tuple[list[Entry], str]:
 
 
 def format_of(data: bytes | None) -> str | None:
+    """Return the name of the format that a file has; None if it is none that is known."""
     if data is None:
         return None
     if _native.looks_like(data):
@@ -69,6 +72,7 @@ def _reader(name: str) -> Any:
 
 
 def refuse_foreign(path: Path, *names: str | None) -> None:
+    """Raise `CassetteError` if one of these formats is only read."""
     for name in FOREIGN.keys() & names:
         raise CassetteError(
             render(
@@ -107,6 +111,7 @@ def _read_native(path: Path, data: bytes) -> list[Entry]:
 
 
 def read_whole(path: Path, entries: list[Entry]) -> list[Entry]:
+    """Parse every entry; raises `BrokenCassette` with those that can be."""
     good: list[Entry] = []
     bad: list[tuple[int, str]] = []
     for entry in entries:

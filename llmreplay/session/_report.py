@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llmreplay.exchange import Exchange, Request
     from llmreplay.matching import Mismatch
 
-__all__ = ["blocked", "recording_ended", "swallowed", "unmatched", "unused", "unused_turns"]
+__all__ = ["blocked", "recording_ended", "swallowed", "undecided", "unmatched", "unused", "unused_turns"]
 
 
 def unmatched(request: Request, mismatch: Mismatch, where: str, remedy: str) -> str:
@@ -25,6 +25,22 @@ def unmatched(request: Request, mismatch: Mismatch, where: str, remedy: str) -> 
     asked = f"request: {request.method} {request.url} ({len(request.body)} bytes)"
     return render(
         "No recorded exchange answers this request.", [asked, where, *mismatch.evidence()], remedies
+    )
+
+
+def undecided(request: Request, error: Exception, where: str) -> str:
+    """Tell of a request for which the look-up itself failed."""
+    return render(
+        "An answer could not be looked for.",
+        [
+            f"request: {request.method} {request.url} ({len(request.body)} bytes)",
+            where,
+            f"problem: {type(error).__name__}: {error}",
+        ],
+        [
+            "A function given as `redact` that raised? Correct it.",
+            "A damaged cassette? `llmreplay check` names the line.",
+        ],
     )
 
 

@@ -27,6 +27,7 @@ from llmreplay.errors import (
     Refusal,
     SwallowedRefusals,
     UncleanFinish,
+    UndecidedRequest,
     UnmatchedRequest,
     UnusedExchanges,
     UnusedTurns,
@@ -173,6 +174,14 @@ class Session:
 
     def decide(self, request: Request, edge: str) -> Replay | Forward | PassOn:
         """Say what becomes of a request; raises a `Refusal` if nothing may."""
+        try:
+            return self._decided(request, edge)
+        except Exception as error:
+            # From here an ordinary exception would go up through the SDK, which hides it.
+            message = _report.undecided(request, error, self._where())
+            raise self.refuse(UndecidedRequest(message, request=request)) from error
+
+    def _decided(self, request: Request, edge: str) -> Replay | Forward | PassOn:
         called = codecs.is_llm_call(request)
         if self.allows(request.host) or (not called and (self.only == "llm" or is_loopback(request.host))):
             return PassOn()
@@ -238,7 +247,8 @@ class Session:
 
     def complaint(self, *, failed: bool = False) -> UncleanFinish | None:
         """Return what there is to complain of: swallowed refusals first, unused exchanges next."""
-        left = [] if failed or self._told or self.unused != "fail" else self.leftovers()
+        lenient = failed or self._told or self.unused != "fail"
+        left = [] if lenient else self.leftovers()
         unused = [exchange for _, exchange in left]
         if self.refusals:
             message = _report.swallowed(self.refusals, left)
@@ -246,11 +256,7 @@ class Session:
         if unused:
             message = _report.unused(left, len(self._index.keys), self._where(), self.remedy)
             return UnusedExchanges(message, unused=unused)
-        if (
-            self.script is not None
-            and self.script.left
-            and not (failed or self._told or self.unused != "fail")
-        ):
+        if self.script is not None and self.script.left and not lenient:
             return UnusedTurns(_report.unused_turns(self.script.left), unused=self.script.left)
         return None
 

@@ -11,7 +11,7 @@ from llmreplay import Script, call, cut, fail, respond, say, spoil, turn
 from llmreplay.completion import CompletionError, HttpError, JsonError, ProviderError
 from llmreplay.errors import OptionError, ScriptMistake
 from llmreplay.script._faults import How, Spoiling
-from tests.script.requests import asking, claude, response, tool
+from tests.script.asked import asking, claude, response, tool
 
 GEMINI = "https://generativelanguage.googleapis.com/v1beta/models/gemini-test:generateContent"
 

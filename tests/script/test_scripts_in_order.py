@@ -11,7 +11,7 @@ import pytest
 
 from llmreplay import Script, Usage, call, cut, fail, respond, say, spoil, use_script
 from llmreplay.errors import OptionError, ScriptExhausted, ScriptMistake, SwallowedRefusals, UnusedTurns
-from tests.script.requests import URL, asking, called, claude, response, result, tool
+from tests.script.asked import URL, asking, called, claude, response, result, tool
 
 
 def exhausted(script, request):

@@ -9,7 +9,7 @@ import pytest
 from llmreplay import FinishReason, Script, Usage, call, fail, respond, say, turn
 from llmreplay.completion import LogProbs, Reasoning, ReasoningPart, Refusal, Text, TokenLogProb
 from llmreplay.errors import OptionError, ScriptMistake
-from tests.script.requests import asking, claude, response, texts, tool
+from tests.script.asked import asking, claude, response, texts, tool
 
 
 def test_a_text_is_said_and_the_model_stops():
