@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from llmreplay import codecs
 from llmreplay.cassette import _native, _store, _vcr
 from llmreplay.cassette._entries import Entry, Exchanges
+from llmreplay.cassette._faults import Faults
 from llmreplay.cassette._reading import FOREIGN, bytes_of, format_of, read, read_whole, refuse_foreign
 from llmreplay.errors import (
     BrokenCassette,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from llmreplay.completion import CompletionRequest, Usage
     from llmreplay.errors import Refusal
     from llmreplay.exchange import Exchange, Request
+    from llmreplay.framing.breaking import How
+    from llmreplay.script import Step
 
 __all__ = ["Cassette", "Format", "load", "repair"]
 
@@ -63,6 +66,7 @@ class Cassette:
         self._entries = [Entry(exchange) for exchange in exchanges]
         self._calls: dict[int, Exchange] | None = None
         self._refusals: list[Refusal] = []
+        self._faults = Faults()
         self._read_from: bytes | None = None
 
     def __repr__(self) -> str:
@@ -120,7 +124,46 @@ class Cassette:
 
         The recorded request is not parsed.
         """
-        return self._entries[at].answer(request)
+        return self._faults.broken(at, self._entries[at].answer(request))
+
+    def before(self, number: int, *faults: Step) -> None:
+        """Have something go wrong before an exchange (from 1) is answered: `cassette.before(2, fail(529))`.
+
+        Whoever asks for that exchange gets the faults first, one each time it asks, in its provider's own
+        form, and the recorded answer when it asks again. Faults are what a script is made of: `fail`,
+        `cut`, `spoil`, or any other turn.
+        """
+        self._faults.before(self._numbered("before", number), faults)
+
+    def cut(
+        self,
+        number: int,
+        after: int | None = None,
+        *,
+        after_bytes: int | None = None,
+        how: How = "eof",
+        again: bool = False,
+    ) -> None:
+        """Have the answer of an exchange (from 1) break off: `cassette.cut(3, after=7)`.
+
+        Args:
+            number: which exchange.
+            after: how many events of its stream come first; half of the bytes, if neither is told.
+            after_bytes: how many bytes of it come first.
+            how: what the client meets then; see `llmreplay.cut`.
+            again: whoever asks again gets the whole answer; else the exchange is used up.
+        """
+        at = self._numbered("cut", number)
+        self._faults.cut(at, self.exchanges[at], after, after_bytes, how, again=again)
+
+    def interruption(self, at: int, request: Request) -> Exchange | None:
+        """Return what goes wrong before the exchange at a place is answered, if anything (still) does."""
+        return self._faults.interruption(at, request, self._entries[at])
+
+    def _numbered(self, option: str, number: int) -> int:
+        if type(number) is not int or not 1 <= number <= len(self):
+            raise OptionError(option, number, f"the number of an exchange, from 1 to {len(self)}")
+        return number - 1
 
     def append(self, exchange: Exchange) -> None:
         """Add an exchange at the end."""

@@ -20,8 +20,9 @@ from llmreplay.completion import RETRYABLE
 from llmreplay.exchange import Chunk, Headers, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from llmreplay.codecs._rules import Rule
     from llmreplay.completion import CompletionRequest, CompletionResponse, ErrorKind
     from llmreplay.exchange import Request
 
@@ -95,7 +96,7 @@ class Cut:
 class Rejection:
     """A request that the provider itself would not take: which rule it breaks, and the answer to it."""
 
-    rule: str
+    rule: Rule
     message: str
     response: Response
 
@@ -145,8 +146,11 @@ class Encoder(Protocol):
         """Return the frame by which the provider reports an error in a stream that had begun."""
         ...
 
-    def check(self, request: Request) -> Rejection | None:
-        """Return why the provider would not take this conversation, with its own answer; None if it would."""
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        """Return why the provider would not take this conversation, with its own answer; None if it would.
+
+        Rules that are `excepted` are left out; see `llmreplay.codecs._rules`.
+        """
         ...
 
 

@@ -28,6 +28,8 @@ from llmreplay.errors import UnknownWire, render
 from llmreplay.exchange import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind
     from llmreplay.exchange import Headers, Response
 
@@ -114,8 +116,8 @@ class _BedrockInvoke(Codec, Encoder):
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:  # noqa: ARG002  the frame needs none
         return _aws.encode_stream_error(kind, message)
 
-    def check(self, request: Request) -> Rejection | None:
-        broken = broken_rule(request.json)
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        broken = broken_rule(request.json, excepted)
         if broken is None:
             return None
         answered = self.encode_error("invalid_request", request, message=broken.message)

@@ -30,7 +30,7 @@ from llmreplay.completion import Usage
 from llmreplay.errors import UnknownWire, render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from llmreplay.codecs._encoding import Encoder
     from llmreplay.completion import CompletionError, ErrorKind
@@ -241,7 +241,7 @@ class _Embeddings:
     encode_error = staticmethod(encode_error)
     encode_stream_error = staticmethod(write_stream_error)
 
-    def check(self, _request: Request) -> None:
+    def check(self, _request: Request, _excepted: Collection[str] = ()) -> None:
         """Nothing is known that a provider would not take."""
 
 

@@ -46,6 +46,13 @@ class Index:
             self.played.add(at)
         return at
 
+    def put_back(self, at: int) -> None:
+        """Take it that an exchange was not played after all; it is the next of its equals."""
+        self.played.discard(at)
+        self._exact[self.keys[at].exact].appendleft(at)
+        if self._loose is not None:
+            self._loose[self.keys[at].loose].appendleft(at)
+
     def _next(self, waiting: deque[int] | None) -> int | None:
         while waiting:
             at = waiting.popleft()

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from llmreplay.exchange import Request
     from llmreplay.script._turns import Turn
 
-__all__ = ["check_calls"]
+__all__ = ["MISTAKES", "check_calls"]
+
+MISTAKES = ("tool-not-offered", "arguments")
+"""What a script can do wrong, by the names that `strict_except` knows."""
 
 _TYPES = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"})
 
@@ -37,7 +40,7 @@ def check_calls(turn: Turn, asked: CompletionRequest, request: Request, excepted
     for scripted in [call for choice in (turn, *turn.others) for call in choice.calls]:
         tool = offered.get(scripted.name)
         if tool is None:
-            if "tool_not_offered" not in excepted:
+            if "tool-not-offered" not in excepted:
                 raise _mistake(
                     f"calls {scripted.name!r}, which the request does not offer",
                     [f"offered: {', '.join(offered) or 'none'}"],
@@ -60,7 +63,7 @@ def _mistake(what: str, evidence: list[str], request: Request) -> ScriptMistake:
         [f"request: {request.method} {request.url}", *evidence],
         [
             "Correct the turn; or the tool, if it is the tool that changed.",
-            "Meant to be wrong? Script(strict=False), or strict_except=('tool_not_offered', 'arguments')",
+            "Meant to be wrong? Script(strict=False), or strict_except=('tool-not-offered', 'arguments')",
         ],
     )
     return ScriptMistake(message, request=request)

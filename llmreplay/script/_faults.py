@@ -16,29 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from llmreplay.completion import ErrorKind
 from llmreplay.errors import OptionError
 from llmreplay.exchange import Chunk, Failure, Headers, Response
+from llmreplay.framing.breaking import How, break_off
 from llmreplay.script._turns import Respond, Turn, as_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from llmreplay.codecs._encoding import Encoder
     from llmreplay.exchange import Request
 
 __all__ = ["Cut", "Fail", "How", "Spoil", "Step", "cut", "cut_off", "fail", "failed", "spoil", "spoilt"]
 
-How = Literal["eof", "reset", "timeout", "end"]
-"""How a stream breaks: the connection is closed too early, or reset, or nothing comes any more; or the
-stream ends in good order without what should have ended it, which most SDKs take for a whole answer."""
-
-_BREAKS: dict[str, Failure] = {
-    "eof": Failure(
-        "RemoteProtocolError",
-        "peer closed connection without sending complete message body (incomplete chunked read)",
-        "body",
-    ),
-    "reset": Failure("ReadError", "[Errno 104] Connection reset by peer", "body"),
-    "timeout": Failure("ReadTimeout", "The read operation timed out", "body"),
-}
 _NO_ANSWER: dict[str, Failure] = {
     "timeout": Failure("ReadTimeout", "The read operation timed out", "headers"),
     "connection": Failure("ConnectError", "[Errno 111] Connection refused", "connect"),
@@ -221,30 +209,12 @@ def _tried_again(status: int) -> bool:
 
 def cut_off(fault: Cut, whole: Response) -> Response:
     """Break an answer off."""
-    at = len(whole.body) // 2 if fault.after_bytes is None else fault.after_bytes
-    by_events = fault.after is not None and _streams(whole)
-    pieces = whole.chunks[: fault.after] if by_events else _up_to(whole.chunks, at)
-    chunks = tuple(pieces)
-    if fault.how == "end":
-        # The length that was announced is that of the whole; without it, what came is all there is.
-        headers = tuple(pair for pair in whole.headers if pair[0].lower() != "content-length")
-        return replace(whole, headers=headers, chunks=chunks)
-    return replace(whole, chunks=chunks, ended="cut", failure=_BREAKS[fault.how])
+    return break_off(whole, after=fault.after, after_bytes=fault.after_bytes, how=fault.how)
 
 
 def _streams(whole: Response) -> bool:
     """Whether an answer has events: one whose length is told beforehand has none."""
     return whole.header("content-length") is None
-
-
-def _up_to(chunks: tuple[Chunk, ...], size: int) -> Sequence[Chunk]:
-    kept: list[Chunk] = []
-    for chunk in chunks:
-        if size <= 0:
-            break
-        kept.append(Chunk(chunk.data[:size], chunk.delay))
-        size -= len(chunk.data)
-    return kept
 
 
 def spoilt(fault: Spoil, whole: Response) -> Response:

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from llmreplay import codecs
 from llmreplay.codecs._encoding import Cut as Cutting
+from llmreplay.codecs._rules import RULES
 from llmreplay.completion import CompletionRequest, Usage
 from llmreplay.errors import OptionError, ScriptExhausted, ScriptMistake, UnknownWire, render
 from llmreplay.exchange import Chunk, Exchange, Failure, Provenance, Response
-from llmreplay.script._calls import check_calls
+from llmreplay.script._calls import MISTAKES, check_calls
 from llmreplay.script._faults import Cut, Fail, Spoil, cut_off, failed, spoilt
 from llmreplay.script._turns import Respond, Turn, as_turn
 
@@ -81,6 +82,8 @@ class Script:
         if isinstance(strict_except, str):
             raise OptionError("strict_except", strict_except, f"a list such as [{strict_except!r}]")
         self._strict, self._excepted = strict, frozenset(strict_except)
+        if unknown := sorted(self._excepted - {*RULES, *MISTAKES}):
+            raise OptionError("strict_except", unknown, f"names of rules: {', '.join([*RULES, *MISTAKES])}")
         self._lock = threading.RLock()
         self._queues: list[Queue] = []
         self._main = Queue().turns(*turns)
@@ -173,7 +176,7 @@ class Script:
         codec = _codec(request)
         asked = codec.decode_request(request)
         with self._lock:
-            if self._strict and (rejected := codec.check(request)) and rejected.rule not in self._excepted:
+            if self._strict and (rejected := codec.check(request, self._excepted)):
                 return self._keep(request, asked, rejected.response)
             step = self._next(request, asked)
             number = self._seen[request.url, request.body]

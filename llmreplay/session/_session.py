@@ -155,6 +155,7 @@ class Session:
         self._calls: dict[int, Exchange] = {}
         # The place in the cassette of each exchange that was played, all of which `_calls` keeps alive.
         self._numbers: dict[int, int] = {}
+        cassette._faults.replayed = not self._records_everything  # noqa: SLF001  else no fault is ever met
         cassette._calls = self._calls  # noqa: SLF001  the cassette shows what this session did
 
     @property
@@ -193,12 +194,22 @@ class Session:
         with self._lock:
             at = self._index.take(exact_key(shown, self.ignore), lambda: loose_key(shown, self.ignore))
             if at is not None:
-                return self._play(self.cassette.answer(at, shown), at + 1)
+                return self._played(at, shown)
         if self._records_misses:
             return self._forward(request, edge, model_call=called)
         if called:
             raise self._unmatched(shown)
         return PassOn(lambda blocked: self._unmatched_after_all(shown, blocked))
+
+    def _played(self, at: int, request: Request) -> Replay:
+        try:
+            fault = self.cassette.interruption(at, request)
+        except Refusal as refusal:
+            raise self.refuse(refusal)  # noqa: B904  it is the same one, kept
+        if fault is None:
+            return self._play(self.cassette.answer(at, request), at + 1)
+        self._index.put_back(at)
+        return self._play(fault)
 
     def refuse(self, refusal: R) -> R:
         """Keep a refusal, so that no `except` of the code under test can hide it."""

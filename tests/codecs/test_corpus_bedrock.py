@@ -170,5 +170,5 @@ def test_a_conversation_that_lost_a_result_is_refused(place: tuple[str, str]) ->
         for body in without_result(request.json, RESULTS[wire]):
             rejection = codec.check(replace(request, body=json.dumps(body).encode()))
             assert rejection is not None
-            assert rejection.rule == "tool_use_unanswered"
+            assert rejection.rule == "unanswered-tool-call"
             assert rejection.response.status == 400

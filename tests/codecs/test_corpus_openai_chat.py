@@ -103,7 +103,7 @@ def test_conversations_from_which_an_answer_is_lost_are_rejected() -> None:
                 mutated = type(request)(request.method, request.url, request.headers, changed)
                 rejection = CODEC.check(mutated)
                 assert rejection is not None
-                assert rejection.rule in {"unanswered-tool-call", "orphan-tool-message"}
+                assert rejection.rule in {"unanswered-tool-call", "orphan-tool-result"}
                 checked += 1
     assert checked > 20
 

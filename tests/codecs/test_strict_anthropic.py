@@ -69,33 +69,38 @@ BROKEN: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str, str]] = {
     "a call without a result": (
         [user("x"), model(use("toolu_1")), user("and?")],
         {},
-        "tool_use_unanswered",
+        "unanswered-tool-call",
         UNANSWERED.format(1, "toolu_1"),
     ),
     "one of two calls without a result": (
         [user("x"), model(TEXT, use("a"), use("b"), use("c")), user(result("b"))],
         {},
-        "tool_use_unanswered",
+        "unanswered-tool-call",
         UNANSWERED.format(1, "a, c"),
     ),
-    "a call at the end": ([user("x"), model(use("a"))], {}, "tool_use_unanswered", UNANSWERED.format(1, "a")),
+    "a call at the end": (
+        [user("x"), model(use("a"))],
+        {},
+        "unanswered-tool-call",
+        UNANSWERED.format(1, "a"),
+    ),
     "a result without a call": (
         [user("x"), model("y"), user(TEXT, result("a"))],
         {},
-        "tool_result_orphan",
+        "orphan-tool-result",
         ORPHAN.format(2, 1, "a"),
     ),
-    "a result at the beginning": ([user(result("a"))], {}, "tool_result_orphan", ORPHAN.format(0, 0, "a")),
+    "a result at the beginning": ([user(result("a"))], {}, "orphan-tool-result", ORPHAN.format(0, 0, "a")),
     "a result that comes too late": (
         [user("x"), model(use("a")), user(result("a")), model("y"), user(result("a"))],
         {},
-        "tool_result_orphan",
+        "orphan-tool-result",
         ORPHAN.format(4, 0, "a"),
     ),
     "thinking that was dropped": (
         [user("x"), model(use("a")), user(result("a"))],
         ENABLED,
-        "thinking_first",
+        "reasoning-order",
         UNTHOUGHT.format("tool_use"),
     ),
     "thinking that was dropped rounds ago": (
@@ -107,13 +112,13 @@ BROKEN: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str, str]] = {
             user(result("b")),
         ],
         ENABLED,
-        "thinking_first",
+        "reasoning-order",
         UNTHOUGHT.format("text"),
     ),
     "thinking of ours that was changed": (
         [user("x"), model({**OURS, "thinking": "Other."}), user("y")],
         {},
-        "thinking_signature",
+        "reasoning-signature",
         "messages.1.content.0: Invalid `signature` in `thinking` block",
     ),
 }
@@ -217,5 +222,5 @@ def test_what_was_thought_here_has_to_come_back_as_it_was() -> None:
     content[0]["thinking"] = "Look there."
     assert (
         codec.check(asked(user("x"), model(*content), user(result("a")), **ENABLED)).rule
-        == "thinking_signature"
+        == "reasoning-signature"
     )

@@ -43,7 +43,7 @@ BROKEN = {
     "a call without a result": (
         [says("user"), says("assistant", use("a")), says("user")],
         TOOLS,
-        "tool_use_unanswered",
+        "unanswered-tool-call",
         EXPECTED.format(2, "a"),
     ),
     "results in two messages": (
@@ -54,31 +54,31 @@ BROKEN = {
             says("user", result("b")),
         ],
         TOOLS,
-        "tool_use_unanswered",
+        "unanswered-tool-call",
         EXPECTED.format(2, "b"),
     ),
     "a call at the end": (
         [says("user"), says("assistant", use("a"), use("b"))],
         TOOLS,
-        "tool_use_unanswered",
+        "unanswered-tool-call",
         EXPECTED.format(2, "a, b"),
     ),
     "a result without a call": (
         [says("user"), says("assistant"), says("user", result("a"))],
         TOOLS,
-        "tool_result_orphan",
+        "orphan-tool-result",
         EXCESS.format(2),
     ),
     "one result too many": (
         [says("user"), says("assistant", use("a")), says("user", result("a"), result("a"))],
         TOOLS,
-        "tool_result_orphan",
+        "orphan-tool-result",
         EXCESS.format(2),
     ),
     "tools that are not there": (
         [says("user"), says("assistant", use("a")), says("user", result("a"))],
         {},
-        "tool_config_missing",
+        "tool-config",
         "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
     ),
 }

@@ -43,16 +43,16 @@ def asked(*contents: Any, model: str = "gemini-2.5-flash", action: str = "genera
 
 
 BROKEN = [
-    ("gemini.response-count", COUNT, [USER, says(call())]),
-    ("gemini.response-count", COUNT, [USER, says(call()), USER]),
-    ("gemini.response-count", COUNT, [USER, says(call(), call()), results()]),
-    ("gemini.response-count", COUNT, [USER, says(call()), results(2)]),
-    ("gemini.response-count", COUNT, [USER, says({"function_call": {"name": "f"}}), USER]),
-    ("gemini.call-order", CALL_ORDER, [says(call()), results()]),
-    ("gemini.response-order", RESPONSE_ORDER, [results(), says({"text": "a"}), USER]),
-    ("gemini.response-order", RESPONSE_ORDER, [USER, says({"text": "a"}), results()]),
+    ("unanswered-tool-call", COUNT, [USER, says(call())]),
+    ("unanswered-tool-call", COUNT, [USER, says(call()), USER]),
+    ("unanswered-tool-call", COUNT, [USER, says(call(), call()), results()]),
+    ("orphan-tool-result", COUNT, [USER, says(call()), results(2)]),
+    ("unanswered-tool-call", COUNT, [USER, says({"function_call": {"name": "f"}}), USER]),
+    ("message-order", CALL_ORDER, [says(call()), results()]),
+    ("orphan-tool-result", RESPONSE_ORDER, [results(), says({"text": "a"}), USER]),
+    ("orphan-tool-result", RESPONSE_ORDER, [USER, says({"text": "a"}), results()]),
     (
-        "gemini.call-twice",
+        "repeated-tool-call",
         "Request contains an invalid argument.",
         [USER, says(call(id="i"), call(id="i")), results(2)],
     ),
@@ -120,7 +120,7 @@ def test_a_call_of_gemini_3_has_to_be_signed() -> None:
         asked(*before, USER, says(signed), results(), says(call()), results(), model=model)
     )
     assert rejection is not None
-    assert rejection.rule == "gemini.thought-signature"
+    assert rejection.rule == "reasoning-signature"
     assert rejection.message.endswith(
         "Additional data, function call `default_api:f` , position 8. Please refer to "
         "https://ai.google.dev/gemini-api/docs/thought-signatures for more details."

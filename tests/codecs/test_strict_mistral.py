@@ -41,27 +41,27 @@ def asked(*messages: Any) -> Request:
 
 
 BROKEN = [
-    ("mistral.last-role", LAST, "3230", [USER, SAID]),
+    ("message-order", LAST, "3230", [USER, SAID]),
     (
-        "mistral.role-order",
+        "message-order",
         "Unexpected role 'user' after role 'tool'",
         "3230",
         [USER, calls("a" * 9), result("a" * 9), USER],
     ),
-    ("mistral.role-order", "Unexpected role 'tool' after role 'user'", "3230", [USER, result("a" * 9)]),
+    ("message-order", "Unexpected role 'tool' after role 'user'", "3230", [USER, result("a" * 9)]),
     (
-        "mistral.role-order",
+        "message-order",
         "Unexpected role 'system' after role 'assistant'",
         "3230",
         [USER, SAID, SYSTEM, USER],
     ),
-    ("mistral.response-count", COUNT, "3230", [USER, calls("a" * 9), USER]),
-    ("mistral.response-count", COUNT, "3230", [USER, calls("a" * 9, "b" * 9), result("a" * 9)]),
-    ("mistral.response-count", COUNT, "3230", [USER, calls("a" * 9), result("a" * 9), result("b" * 9)]),
-    ("mistral.call-id", ID.format("call_1"), "3280", [USER, calls("call_1"), result("call_1")]),
-    ("mistral.call-id", ID.format("b" * 10), "3280", [USER, calls("a" * 9), result("b" * 10)]),
+    ("unanswered-tool-call", COUNT, "3230", [USER, calls("a" * 9), USER]),
+    ("unanswered-tool-call", COUNT, "3230", [USER, calls("a" * 9, "b" * 9), result("a" * 9)]),
+    ("orphan-tool-result", COUNT, "3230", [USER, calls("a" * 9), result("a" * 9), result("b" * 9)]),
+    ("tool-call-id", ID.format("call_1"), "3280", [USER, calls("call_1"), result("call_1")]),
+    ("tool-call-id", ID.format("b" * 10), "3280", [USER, calls("a" * 9), result("b" * 10)]),
     (
-        "mistral.function-name",
+        "tool-name",
         NAME,
         "3280",
         [USER, calls("a" * 9, name="a b"), result("a" * 9)],

@@ -44,24 +44,24 @@ REJECTED = [
     ),
     ("unanswered-tool-call", [call("a", CUSTOM), USER], "No tool output found for custom tool call a."),
     (
-        "orphan-tool-output",
+        "orphan-tool-result",
         [USER, output("a")],
         "No tool call found for function call output with call_id a.",
     ),
     (
-        "orphan-tool-output",
+        "orphan-tool-result",
         [call("a"), output("a"), output("b")],
         "No tool call found for function call output with call_id b.",
     ),
     (
-        "orphan-tool-output",
+        "orphan-tool-result",
         [output("a", CUSTOM)],
         "No tool call found for custom tool call output with call_id a.",
     ),
-    ("reasoning-without-follower", [USER, THOUGHT], NO_FOLLOWER),
-    ("reasoning-without-follower", [USER, THOUGHT, USER], NO_FOLLOWER),
-    ("reasoning-without-follower", [USER, THOUGHT, AGAIN, USER], NO_FOLLOWER),
-    ("reasoning-without-follower", [call("a"), THOUGHT, output("a"), USER], NO_FOLLOWER),
+    ("reasoning-order", [USER, THOUGHT], NO_FOLLOWER),
+    ("reasoning-order", [USER, THOUGHT, USER], NO_FOLLOWER),
+    ("reasoning-order", [USER, THOUGHT, AGAIN, USER], NO_FOLLOWER),
+    ("reasoning-order", [call("a"), THOUGHT, output("a"), USER], NO_FOLLOWER),
 ]
 
 ACCEPTED = [

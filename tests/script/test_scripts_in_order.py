@@ -269,7 +269,7 @@ def test_rules_can_be_left_out_all_or_one_by_one(rules):
 
 
 def test_other_rules_hold_when_one_is_left_out():
-    script = Script("Sunny.", strict_except=["orphan-tool-message"])
+    script = Script("Sunny.", strict_except=["orphan-tool-result"])
 
     assert response(script.answer(asking("Hi", called(), "Well?", tools=[tool()]))).status == 400
 
@@ -278,6 +278,38 @@ def test_exceptions_are_a_list_and_no_text():
     with pytest.raises(OptionError) as error:
         Script(strict_except="arguments")
     assert str(error.value) == "strict_except is 'arguments'; expected a list such as ['arguments']"
+
+
+def test_a_rule_that_nobody_knows_is_told_with_those_that_are_known():
+    with pytest.raises(
+        OptionError, match=r"unanswered-tool-calls.*expected names of rules: unanswered-tool-call, "
+    ):
+        Script(strict_except=["unanswered-tool-calls", "arguments"])
+
+
+ORPHANED = asking("Hi", called(), result("20 °C", "call_2"), tools=[tool()])
+MISTRAL = "https://api.mistral.ai/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (ORPHANED, ["orphan-tool-result", "unanswered-tool-call"]),
+        (
+            asking("Hi", called("call_1"), "Well?", url=MISTRAL, tools=[tool()]),
+            ["unanswered-tool-call", "tool-call-id"],
+        ),
+    ],
+    ids=["openai", "mistral"],
+)
+def test_a_rule_that_is_left_out_hides_no_other(request_, told):
+    excepted = []
+    for rule in told:
+        script = Script("Sunny.", strict_except=excepted)
+        assert response(script.answer(request_)).header("x-llmreplay-strict") == rule
+        excepted.append(rule)
+
+    assert Script("Sunny.", strict_except=excepted).answer(request_).decode().text == "Sunny."
 
 
 # calls that no model could make
@@ -294,7 +326,7 @@ REMEDIES = (
     "\n"
     "To fix this:\n"
     "  * Correct the turn; or the tool, if it is the tool that changed.\n"
-    "  * Meant to be wrong? Script(strict=False), or strict_except=('tool_not_offered', 'arguments')"
+    "  * Meant to be wrong? Script(strict=False), or strict_except=('tool-not-offered', 'arguments')"
 )
 
 
@@ -340,7 +372,7 @@ def test_the_calls_of_every_choice_and_fault_are_looked_at():
 
 @pytest.mark.parametrize(
     ("turn", "rule"),
-    [(call("get_time"), "tool_not_offered"), (call("get_weather", city=7), "arguments")],
+    [(call("get_time"), "tool-not-offered"), (call("get_weather", city=7), "arguments")],
 )
 def test_what_is_meant_to_be_wrong_can_be_let_through(turn, rule):
     request = asking(tools=[tool()])
@@ -348,7 +380,7 @@ def test_what_is_meant_to_be_wrong_can_be_let_through(turn, rule):
     assert Script(turn, strict=False).answer(request).decode().tool_calls == (
         Script(turn, strict_except=[rule]).answer(request).decode().tool_calls
     )
-    mistake(Script(turn, strict_except=["another"]), request)
+    mistake(Script(turn, strict_except=["message-order"]), request)
 
 
 def test_arguments_that_are_no_json_are_meant_so():

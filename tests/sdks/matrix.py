@@ -26,6 +26,10 @@ SDKS = {
     "test_parsing_ollama": ("ollama", "chat and generate"),
     "test_parsing_boto3": ("boto3", "Bedrock converse and invoke"),
     "test_sdks": ("openai, anthropic and groq", "recorded and replayed"),
+    "test_cassette_faults": (
+        "openai, anthropic, google-genai, mistralai, cohere, groq, ollama and huggingface-hub",
+        "cassettes that go wrong on purpose",
+    ),
     "test_scripts": (
         "openai, anthropic, google-genai, mistralai, cohere, groq, ollama and huggingface-hub",
         "scripted: conversations with tools, errors, faults, usage, strictness",

@@ -335,4 +335,4 @@ def test_a_rejection_reaches_the_caller_as_the_api_says_it() -> None:
             client(answering(strict)).messages.create(
                 **{**ASKED, "messages": [{"role": "user", "content": [orphan]}]}
             )
-        assert caught.value.response.headers["x-llmreplay-strict"] == "tool_result_orphan"
+        assert caught.value.response.headers["x-llmreplay-strict"] == "orphan-tool-result"

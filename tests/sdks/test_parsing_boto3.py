@@ -294,5 +294,5 @@ def test_a_rejection_reaches_the_caller_as_bedrock_says_it() -> None:
 
     assert (
         caught.value.response["ResponseMetadata"]["HTTPHeaders"]["x-llmreplay-strict"]
-        == "tool_use_unanswered"
+        == "unanswered-tool-call"
     )

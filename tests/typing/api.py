@@ -40,6 +40,9 @@ def a_cassette_is_loaded_and_asked() -> None:
     assert_type(cassette.requests, list[CompletionRequest])
     assert_type(cassette.usage, Usage)
     assert_type(cassette.path, Path | None)
+    cassette.before(2, llmreplay.fail("overloaded"), llmreplay.say("Hi"))
+    cassette.cut(3, after=7, how="reset", again=True)
+    cassette.cut(3, how="bang")  # type: ignore[arg-type]  # there is no such break
     cassette.save()
     cassette.save("y.yaml", format="vcr")
     cassette.save("y.yaml", format="har")  # type: ignore[arg-type]  # there is no such format

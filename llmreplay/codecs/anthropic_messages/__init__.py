@@ -33,6 +33,8 @@ from llmreplay.codecs.anthropic_messages._write_request import write_body, write
 from llmreplay.completion import RETRYABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind
     from llmreplay.exchange import Headers, Request, Response
 
@@ -94,8 +96,8 @@ class _AnthropicMessages(Codec, Encoder):
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
         return event(error_body(error_of(kind), message, None, request_id=self._headers(request)[0][1]))
 
-    def check(self, request: Request) -> Rejection | None:
-        broken = broken_rule(request.json)
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        broken = broken_rule(request.json, excepted)
         if broken is None:
             return None
         answered = self.encode_error("invalid_request", request, message=broken.message)

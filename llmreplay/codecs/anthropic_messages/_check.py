@@ -13,13 +13,15 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._json import each, mapping, text
+from llmreplay.codecs._rules import Rule, first
 from llmreplay.codecs.anthropic_messages._signature import is_forged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 __all__ = ["Broken", "broken_rule"]
 
@@ -36,7 +38,7 @@ _THINKING = (
 class Broken:
     """A rule that a conversation breaks, and what Anthropic says to it."""
 
-    rule: str
+    rule: Rule
     message: str
 
 
@@ -54,14 +56,11 @@ class _Block:
 _Turn = tuple[str, list[_Block]]
 
 
-def broken_rule(body: Any) -> Broken | None:
+def broken_rule(body: Any, excepted: Collection[str]) -> Broken | None:
     """Return the first rule that a request breaks; None if it is sound, or no request at all."""
     turns = _turns(each(mapping(body).get("messages")))
     thinks = mapping(mapping(body).get("thinking")).get("type") == "enabled"
-    for found in (_pairs(turns), _signatures(turns), _thinking(turns) if thinks else ()):
-        for broken in found:
-            return broken
-    return None
+    return first(chain(_pairs(turns), _signatures(turns), _thinking(turns) if thinks else ()), excepted)
 
 
 def _turns(messages: Iterable[dict[str, Any]]) -> list[_Turn]:
@@ -89,7 +88,7 @@ def _pairs(turns: list[_Turn]) -> Iterator[Broken]:
             if open_ids:
                 spelled = ", ".join(text(block.block.get("id")) for block in open_ids)
                 yield Broken(
-                    "tool_use_unanswered",
+                    "unanswered-tool-call",
                     f"messages.{open_ids[0].message}: `tool_use` ids were found without `tool_result` blocks "
                     f"immediately after: {spelled}. Each `tool_use` block must have a corresponding "
                     "`tool_result` block in the next message.",
@@ -98,7 +97,7 @@ def _pairs(turns: list[_Turn]) -> Iterator[Broken]:
                 name = text(block.block.get("tool_use_id"))
                 if name not in known:
                     yield Broken(
-                        "tool_result_orphan",
+                        "orphan-tool-result",
                         f"messages.{block.message}.content.{block.place}: unexpected `tool_use_id` found in "
                         f"`tool_result` blocks: {name}. Each `tool_result` block must have a corresponding "
                         "`tool_use` block in the previous message.",
@@ -113,7 +112,7 @@ def _signatures(turns: list[_Turn]) -> Iterator[Broken]:
                 text(block.block.get("thinking")), text(block.block.get("signature"))
             ):
                 yield Broken(
-                    "thinking_signature",
+                    "reasoning-signature",
                     f"messages.{block.message}.content.{block.place}: "
                     "Invalid `signature` in `thinking` block",
                 )
@@ -130,4 +129,4 @@ def _thinking(turns: list[_Turn]) -> Iterator[Broken]:
         elif any(block.kind != "tool_result" for block in blocks):
             break
     if first is not None and first.kind not in {"thinking", "redacted_thinking"}:
-        yield Broken("thinking_first", _THINKING.format(index=first.message, found=first.kind))
+        yield Broken("reasoning-order", _THINKING.format(index=first.message, found=first.kind))

@@ -21,6 +21,8 @@ from llmreplay.codecs.bedrock_converse._write import events, message
 from llmreplay.codecs.bedrock_converse._write_request import write_request
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind
     from llmreplay.exchange import Request, Response
 
@@ -78,8 +80,8 @@ class _BedrockConverse(Codec, Encoder):
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:  # noqa: ARG002  the frame needs none
         return _aws.encode_stream_error(kind, message)
 
-    def check(self, request: Request) -> Rejection | None:
-        broken = broken_rule(request.json)
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        broken = broken_rule(request.json, excepted)
         if broken is None:
             return None
         answered = self.encode_error("invalid_request", request, message=broken.message)

@@ -13,26 +13,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._json import each, mapping, text
+from llmreplay.codecs._rules import first
 from llmreplay.codecs.anthropic_messages._check import Broken
 from llmreplay.codecs.bedrock_converse._blocks import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 __all__ = ["broken_rule"]
 
 
-def broken_rule(body: Any) -> Broken | None:
+def broken_rule(body: Any, excepted: Collection[str]) -> Broken | None:
     """Return the first rule that a request breaks; None if it is sound, or no request at all."""
     messages = each(mapping(body).get("messages"))
-    return next(_broken(messages, configured="toolConfig" in mapping(body)), None)
+    return first(_broken(messages, configured="toolConfig" in mapping(body)), excepted)
 
 
 def _broken(messages: list[dict[str, Any]], *, configured: bool) -> Iterator[Broken]:
     used = [ids for message in messages for kind in ("toolUse", "toolResult") for ids in _ids(message, kind)]
     if used and not configured:
         yield Broken(
-            "tool_config_missing",
+            "tool-config",
             "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
         )
     asked: list[str] = []
@@ -41,13 +42,13 @@ def _broken(messages: list[dict[str, Any]], *, configured: bool) -> Iterator[Bro
         missing = [name for name in asked if name not in answered]
         if missing:
             yield Broken(
-                "tool_use_unanswered",
+                "unanswered-tool-call",
                 f"Expected toolResult blocks at messages.{index}.content for the following Ids: "
                 + ", ".join(missing),
             )
         if any(name not in asked for name in answered) or len(answered) > len(asked):
             yield Broken(
-                "tool_result_orphan",
+                "orphan-tool-result",
                 f"The number of toolResult blocks at messages.{index}.content exceeds the number of toolUse "
                 "blocks of previous turn.",
             )

@@ -32,6 +32,8 @@ from llmreplay.completion import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, ErrorKind, StreamEvent
     from llmreplay.exchange import Request, Response
 
@@ -261,7 +263,7 @@ class _Cohere(Codec, Encoder):
         delta = {"finish_reason": "ERROR", "error": message or known.message}
         return event({"type": "message-end", "delta": delta})
 
-    def check(self, request: Request) -> Rejection | None:  # noqa: ARG002  its own words are not known
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:  # noqa: ARG002  its own words are not known
         return None
 
 

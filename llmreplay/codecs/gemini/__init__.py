@@ -38,6 +38,8 @@ from llmreplay.completion import (
 from llmreplay.framing.jsonarray import JSONArrayParser
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, ErrorKind, StreamEvent
     from llmreplay.exchange import Request, Response
 
@@ -216,8 +218,8 @@ class _Gemini(Codec, Encoder):
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
         return error_frame(kind, request, message)
 
-    def check(self, request: Request) -> Rejection | None:
-        broken = broken_rule(request.json, signed=signs_calls(model_of(request)))
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        broken = broken_rule(request.json, excepted, signed=signs_calls(model_of(request)))
         if broken is None:
             return None
         answer = rejected(broken.message, request, ((STRICT_HEADER, broken.rule),))

@@ -7,11 +7,15 @@ paws#103 (positions count from 1), watt-mind/coach#280.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmreplay.codecs._json import each, mapping, text
+from llmreplay.codecs._rules import Rule, first
 from llmreplay.codecs.gemini._parts import SIGNATURE
 from llmreplay.codecs.gemini._spelling import spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 __all__ = ["Broken", "broken_rule"]
 
@@ -36,7 +40,7 @@ _TWICE = "Request contains an invalid argument."
 class Broken(NamedTuple):
     """A rule that a conversation breaks, and what Google says to it."""
 
-    rule: str
+    rule: Rule
     message: str
 
 
@@ -52,37 +56,39 @@ class _Turn(NamedTuple):
         return sum(bool(_of(part, "functionResponse")) for part in self.parts)
 
 
-def broken_rule(body: Any, *, signed: bool) -> Broken | None:
+def broken_rule(body: Any, excepted: Collection[str], *, signed: bool) -> Broken | None:
     """Return the first rule that a request breaks; `signed` if calls must be signed."""
     turns = _turns(each(mapping(body).get("contents")))
+    return first([*_broken(turns), *(_unsigned(turns) if signed else ())], excepted)
+
+
+def _broken(turns: list[_Turn]) -> Iterator[Broken]:
     for place, turn in enumerate(turns):
         before = turns[place - 1] if place else None
         after = turns[place + 1] if place + 1 < len(turns) else None
         calls = turn.calls() if turn.model else []
         if calls:
             if before is None:
-                return Broken("gemini.call-order", _CALL_ORDER)
-            if len(calls) != (0 if after is None else after.responses()):
-                return Broken("gemini.response-count", _COUNT)
+                yield Broken("message-order", _CALL_ORDER)
+            answered = 0 if after is None else after.responses()
+            if len(calls) != answered:
+                missing = len(calls) > answered
+                yield Broken("unanswered-tool-call" if missing else "orphan-tool-result", _COUNT)
             ids = [found for call in calls if (found := text(_of(call, "functionCall").get("id")))]
             if len(set(ids)) < len(ids):
-                return Broken("gemini.call-twice", _TWICE)
+                yield Broken("repeated-tool-call", _TWICE)
         elif not turn.model and turn.responses() and (before is None or not before.calls()):
-            return Broken("gemini.response-order", _RESPONSE_ORDER)
-    return _unsigned(turns) if signed else None
+            yield Broken("orphan-tool-result", _RESPONSE_ORDER)
 
 
-def _unsigned(turns: list[_Turn]) -> Broken | None:
-    """Return the first call of the current turn that is not signed; what is before it does not count."""
+def _unsigned(turns: list[_Turn]) -> Iterator[Broken]:
+    """Tell the calls of the current turn that is not signed; what is before it does not count."""
     asked = [place for place, turn in enumerate(turns) if not turn.model and not turn.responses()]
     for turn in turns[asked[-1] if asked else 0 :]:
         for call in turn.calls()[:1] if turn.model else ():
             if not call.get(spelled(call, SIGNATURE)):
                 name = text(_of(call, "functionCall").get("name"))
-                return Broken(
-                    "gemini.thought-signature", _SIGNATURE.format(name=name, position=turn.position)
-                )
-    return None
+                yield Broken("reasoning-signature", _SIGNATURE.format(name=name, position=turn.position))
 
 
 def _turns(contents: list[dict[str, Any]]) -> list[_Turn]:

@@ -20,6 +20,7 @@ from llmreplay.codecs.mistral._check import broken_rule
 from llmreplay.exchange import Chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
     from llmreplay.codecs._base import StreamDecoder
@@ -118,8 +119,8 @@ class _Mistral(Codec, Encoder):
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
         return _CHAT.encode_stream_error(kind, _at_home(request), message=message)
 
-    def check(self, request: Request) -> Rejection | None:
-        broken = broken_rule(request.json)
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        broken = broken_rule(request.json, excepted)
         if broken is None:
             return None
         body = {

@@ -27,6 +27,8 @@ from llmreplay.completion import CompletionResponse, FinishReason, Image, LogPro
 from llmreplay.framing import ndjson
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, ErrorKind, StreamEvent
     from llmreplay.exchange import Request, Response
 
@@ -201,7 +203,7 @@ class _Ollama(Codec, Encoder):
         known = failing(kind, _FAILURES, "Ollama")
         return ndjson.write(spelled({"error": message or known.message}))
 
-    def check(self, request: Request) -> Rejection | None:  # noqa: ARG002  it takes nearly everything
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:  # noqa: ARG002  it takes nearly everything
         return None
 
 

@@ -36,6 +36,8 @@ from llmreplay.completion import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.completion import CompletionError, CompletionRequest, ErrorKind, StreamEvent
     from llmreplay.exchange import Request, Response
 
@@ -205,8 +207,8 @@ class _OpenAIChat:
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
         return write_stream_error(kind, request, message=message)
 
-    def check(self, request: Request) -> Rejection | None:
-        return _check.check(request)
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        return _check.check(request, excepted)
 
 
 class _Chat(Codec, Encoder, Protocol):

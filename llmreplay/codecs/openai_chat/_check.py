@@ -7,16 +7,18 @@ OpenRouter takes its own ids of fifty characters, Ollama has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmreplay.codecs._encoding import STRICT_HEADER, Ids, Rejection, json_response
 from llmreplay.codecs._json import each, mapping, optional, text
+from llmreplay.codecs._rules import Rule, first
 from llmreplay.codecs.openai_chat._dialects import dialect_of
 from llmreplay.codecs.openai_chat._write import request_headers, typed
 from llmreplay.codecs.openai_chat._write_errors import body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from llmreplay.exchange import Request
 
@@ -38,29 +40,32 @@ _TOO_LONG = (
 )
 _DROPPED = "The `reasoning_content` in the thinking mode must be passed back to the API."
 
-_Found = tuple[str, str, str | None, str | None]
-"""A rule, the provider's message, the parameter it names, and its code."""
+
+class _Found(NamedTuple):
+    """A rule, the provider's message, the parameter it names, and its code."""
+
+    rule: Rule
+    message: str
+    param: str | None
+    code: str | None
 
 
-def check(request: Request) -> Rejection | None:
+def check(request: Request, excepted: Collection[str] = ()) -> Rejection | None:
     """Return why the provider would not take this conversation; None if it would."""
     dialect = dialect_of(request)
     body = mapping(request.json)
     messages = each(body.get("messages"))
     if dialect.strict:
-        found = _first(_pairs(messages)) or (_first(_ids(messages)) if dialect.name == "openai" else None)
+        problems = chain(_pairs(messages), _ids(messages) if dialect.name == "openai" else ())
     else:
-        found = _first(_thoughts(body, messages)) if dialect.name == "deepseek" else None
+        problems = chain(_thoughts(body, messages) if dialect.name == "deepseek" else ())
+    found = first(problems, excepted)
     if found is None:
         return None
     rule, message, param, code = found
     headers = (*request_headers(dialect, Ids(request)), (STRICT_HEADER, rule))
     answer = json_response(body_of(request, message, code=code, param=param), 400, headers)
     return Rejection(rule, message, typed(answer, dialect.json_type))
-
-
-def _first(found: Iterator[_Found]) -> _Found | None:
-    return next(found, None)
 
 
 def _pairs(messages: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -71,7 +76,7 @@ def _pairs(messages: list[dict[str, Any]]) -> Iterator[_Found]:
         if message.get("role") == "tool":
             id_ = text(message.get("tool_call_id"))
             if id_ not in waiting and id_ not in answered:
-                yield "orphan-tool-message", _ORPHAN, f"messages.[{place}].role", None
+                yield _Found("orphan-tool-result", _ORPHAN, f"messages.[{place}].role", None)
             waiting.pop(id_, None)
             answered.add(id_)
             continue
@@ -84,7 +89,8 @@ def _pairs(messages: list[dict[str, Any]]) -> Iterator[_Found]:
 
 def _unanswered(waiting: dict[str, None], place: int) -> Iterator[_Found]:
     if waiting:
-        yield "unanswered-tool-call", _UNANSWERED.format(", ".join(waiting)), f"messages.[{place}].role", None
+        said = _UNANSWERED.format(", ".join(waiting))
+        yield _Found("unanswered-tool-call", said, f"messages.[{place}].role", None)
 
 
 def _ids(messages: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -98,7 +104,7 @@ def _ids(messages: list[dict[str, Any]]) -> Iterator[_Found]:
         for param, id_ in spelled:
             if len(id_) > _ID_LENGTH:
                 said = _TOO_LONG.format(param, _ID_LENGTH, len(id_))
-                yield "tool-call-id-length", said, param, "string_above_max_length"
+                yield _Found("tool-call-id", said, param, "string_above_max_length")
 
 
 def _thoughts(body: dict[str, Any], messages: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -108,4 +114,4 @@ def _thoughts(body: dict[str, Any], messages: list[dict[str, Any]]) -> Iterator[
     for message in messages:
         calls = message.get("role") == "assistant" and message.get("tool_calls")
         if calls and not isinstance(message.get("reasoning_content"), str):
-            yield "reasoning-dropped", _DROPPED, None, "invalid_request_error"
+            yield _Found("reasoning-dropped", _DROPPED, None, "invalid_request_error")

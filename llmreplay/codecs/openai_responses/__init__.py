@@ -23,6 +23,8 @@ from llmreplay.codecs.openai_responses._write_errors import write_error, write_s
 from llmreplay.codecs.openai_responses._write_request import write_request
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmreplay.codecs._encoding import Rejection
     from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind
     from llmreplay.exchange import Request, Response
@@ -84,8 +86,8 @@ class _OpenAIResponses:
     def encode_stream_error(self, kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:
         return write_stream_error(kind, request, message)
 
-    def check(self, request: Request) -> Rejection | None:
-        return _check.check(request)
+    def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
+        return _check.check(request, excepted)
 
 
 class _Responses(Codec, Encoder, Protocol):

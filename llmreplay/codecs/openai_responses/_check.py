@@ -8,38 +8,46 @@ whose rules are not known, or that are lenient, reject nothing here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmreplay.codecs._encoding import STRICT_HEADER, Ids, Rejection, json_response
 from llmreplay.codecs._json import each, mapping, optional, text
+from llmreplay.codecs._rules import Rule, first
 from llmreplay.codecs.openai_chat._dialects import dialect_of
 from llmreplay.codecs.openai_chat._write import request_headers, typed
 from llmreplay.codecs.openai_responses._write_errors import error_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from llmreplay.exchange import Request
 
 __all__ = ["check"]
 
-_Found = tuple[str, str, str | None, str | None]
-"""A rule, the provider's message, the parameter it names, and its code."""
+
+class _Found(NamedTuple):
+    """A rule, the provider's message, the parameter it names, and its code."""
+
+    rule: Rule
+    message: str
+    param: str | None
+    code: str | None
+
 
 _CALLS = {"function_call": "function call", "custom_tool_call": "custom tool call"}
 _ANSWERS = {f"{kind}_output": f"{words} output" for kind, words in _CALLS.items()}
 
 
-def check(request: Request) -> Rejection | None:
+def check(request: Request, excepted: Collection[str] = ()) -> Rejection | None:
     """Return why the provider would not take this conversation; None if it would."""
     body, dialect = mapping(request.json), dialect_of(request)
     items = each(body.get("input"))
     kind = dialect.json_type
     if dialect.name == "deepseek":
-        found = next(_interleaved(items), None)
+        found = first(_interleaved(items), excepted)
         kind = "application/octet-stream"  # as recorded
     elif dialect.strict:
-        found = next(_problems(body, items), None)
+        found = first(_problems(body, items), excepted)
     else:
         found = None
     if found is None:
@@ -66,7 +74,8 @@ def _unanswered(items: list[dict[str, Any]]) -> Iterator[_Found]:
     for item in items:
         words, id_ = _CALLS.get(text(item.get("type"))), text(item.get("call_id"))
         if words and id_ not in answered:
-            yield "unanswered-tool-call", f"No tool output found for {words} {id_}.", "input", None
+            said = f"No tool output found for {words} {id_}."
+            yield _Found("unanswered-tool-call", said, "input", None)
 
 
 def _orphans(items: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -79,7 +88,8 @@ def _orphans(items: list[dict[str, Any]]) -> Iterator[_Found]:
     for item in items:
         words, id_ = _ANSWERS.get(text(item.get("type"))), text(item.get("call_id"))
         if words and id_ not in asked:
-            yield "orphan-tool-output", f"No tool call found for {words} with call_id {id_}.", "input", None
+            said = f"No tool call found for {words} with call_id {id_}."
+            yield _Found("orphan-tool-result", said, "input", None)
 
 
 def _followers(items: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -101,7 +111,7 @@ def _followers(items: list[dict[str, Any]]) -> Iterator[_Found]:
             message = (
                 f"Item '{item['id']}' of type 'reasoning' was provided without its required following item."
             )
-            yield "reasoning-without-follower", message, "input", None
+            yield _Found("reasoning-order", message, "input", None)
 
 
 def _interleaved(items: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -116,4 +126,4 @@ def _interleaved(items: list[dict[str, Any]]) -> Iterator[_Found]:
         elif kind != "reasoning" and waiting:
             first = next(iter(waiting))
             message = f"No tool output found for tool call {first}."
-            yield "unanswered-tool-call", message, None, "invalid_request_error"
+            yield _Found("unanswered-tool-call", message, None, "invalid_request_error")
