@@ -5,6 +5,7 @@
     ├── MissingDependency           an optional library is needed and not installed
     ├── CassetteError               a cassette cannot be used; names file and line
     │   ├── CassetteNotFound        there is no such file
+    │   ├── CassetteTooOld          it was recorded longer ago than is allowed
     │   ├── BrokenCassette          the file is damaged; `.good` keeps what could be read
     │   └── SecretInCassette        a secret would reach the disk: nothing was written
     ├── UnknownWire                 no codec knows what this exchange means
@@ -38,6 +39,7 @@ __all__ = [
     "BrokenCassette",
     "CassetteError",
     "CassetteNotFound",
+    "CassetteTooOld",
     "LLMReplayError",
     "LiveCallBlocked",
     "MissingDependency",
@@ -98,6 +100,10 @@ class CassetteError(LLMReplayError):
 
 class CassetteNotFound(CassetteError, FileNotFoundError):
     """There is no cassette at this path."""
+
+
+class CassetteTooOld(CassetteError):
+    """A cassette was recorded longer ago than is allowed."""
 
 
 class BrokenCassette(CassetteError):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from llmreplay import intercept
 from llmreplay import session as sessions
-from llmreplay.cassette import Cassette, load
+from llmreplay.cassette import Cassette, age, anew, load
 from llmreplay.errors import CassetteNotFound, LLMReplayError, OptionError
 from llmreplay.redaction import Redaction
 from llmreplay.script import Script
@@ -31,6 +31,7 @@ from llmreplay.session import RecordMode, Session, Split, Unused
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import timedelta
     from types import TracebackType
 
     from llmreplay.script import Step
@@ -39,8 +40,12 @@ __all__ = [
     "DUMMY_KEY",
     "UnusedExchangesWarning",
     "close",
+    "finish",
+    "leave",
     "open_script",
     "open_session",
+    "resume",
+    "suspend",
     "use_cassette",
     "use_script",
 ]
@@ -75,6 +80,10 @@ _KEYS = (
 )
 
 
+observers: list[Callable[[Session], object]] = []
+"""Who is told of each session that ends."""
+
+
 class UnusedExchangesWarning(UserWarning):
     """Recorded exchanges were never asked for, and `unused="warn"` was chosen."""
 
@@ -107,19 +116,8 @@ class _Block(ABC, Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         session, self._session = self._session, None
-        if session is None:
-            return
-        if error is None:
-            close(session)
-            return
-        session.acknowledge(error)
-        try:
-            close(session, failed=True)
-        except LLMReplayError as complaint:
-            error.add_note(str(complaint))
-        if session.aside is not None:
-            kept = f"What this run recorded is kept in {session.aside}; {session.cassette.path} is as it was."
-            error.add_note(kept)
+        if session is not None:
+            leave(session, error, close)
 
     async def __aenter__(self) -> T:
         return self.__enter__()
@@ -176,6 +174,8 @@ class use_cassette(_Block[Cassette]):  # noqa: N801  used as a function is
         only: `"llm"` leaves all HTTP alone that is no call of a model.
         allowed_hosts: hosts that may be reached live; nothing of them is recorded.
         network: `"allow"` lets connections pass that llmreplay does not see as HTTP.
+        max_age: how old a recorded exchange may be that is replayed, such as `"90d"` or a `timedelta`;
+            hours, days and weeks are `h`, `d`, `w`. What does not say when it was recorded has no age.
         redact: patterns of your own secrets, or functions from text to text.
         keep_headers: headers to record beyond those that are known to matter.
     """
@@ -192,6 +192,7 @@ class use_cassette(_Block[Cassette]):  # noqa: N801  used as a function is
         only: Literal["llm"] | None = None,
         allowed_hosts: Iterable[str] = (),
         network: Literal["block", "allow"] = "block",
+        max_age: str | timedelta | None = None,
         redact: Iterable[str | re.Pattern[str] | Callable[[str], str]] = (),
         keep_headers: Iterable[str] = (),
     ) -> None:
@@ -208,6 +209,7 @@ class use_cassette(_Block[Cassette]):  # noqa: N801  used as a function is
             "only": only,
             "allowed_hosts": allowed_hosts if isinstance(allowed_hosts, str) else tuple(allowed_hosts),
             "network": network,
+            "max_age": max_age,
             "redact": tuple(redact),
             "keep_headers": tuple(keep_headers),
         }
@@ -278,12 +280,13 @@ class use_script(_Block[Script]):  # noqa: N801  likewise
         return use_script(*self._turns, **self._rules, **self._options)
 
 
-def open_session(
+def open_session(  # noqa: PLR0913  the options of use_cassette that are no business of the session
     path: Path,
     *,
     record: RecordMode = "none",
     redact: Iterable[str | re.Pattern[str] | Callable[[str], str]] = (),
     keep_headers: Iterable[str] = (),
+    max_age: str | timedelta | None = None,
     remedy: str = "",
     **options: Any,
 ) -> Session:
@@ -292,9 +295,9 @@ def open_session(
     A cassette that does not exist is an empty one: in mode `none` every request is refused, and the
     refusal says that there is nothing recorded yet.
     """
-    fresh = False
+    fresh, limit = False, None if max_age is None else age.span(max_age)
     if record == "rewrite":
-        cassette = Cassette(path=path)
+        cassette = anew(path)
     else:
         try:
             cassette = load(path)
@@ -302,12 +305,15 @@ def open_session(
             cassette, fresh = Cassette(path=path), True
     if record in ("new_episodes", "all", "rewrite"):
         cassette.refuse_if_only_read()
+    remedy = remedy or f'use_cassette("{path}", record="rewrite")'
+    if limit is not None and record in ("none", "once", "new_episodes"):
+        age.refuse_older(cassette, limit, remedy)
     session = Session(
         cassette,
         record=record,
         fresh=fresh,
         redaction=Redaction(patterns=redact, keep_headers=keep_headers, first=cassette.placeholders + 1),
-        remedy=remedy or f'use_cassette("{path}", record="rewrite")',
+        remedy=remedy,
         **options,
     )
     return _opened(session)
@@ -319,26 +325,59 @@ def open_script(script: Script, **options: Any) -> Session:
 
 
 def _opened(session: Session) -> Session:
+    resume(session)
+    return session
+
+
+def resume(session: Session) -> None:
+    """Let a session decide what is asked from here on."""
     intercept.install()
     try:
         if not session.records:
             _dummies.lend()
+        session.closed = False
         sessions.enter(session)
     except BaseException:  # pragma: no cover  neither of them fails
         intercept.uninstall()
         raise
-    return session
 
 
-def close(session: Session, *, failed: bool = False) -> None:
-    """End a session, write what it recorded, and raise what there is to complain of."""
+def suspend(session: Session) -> None:
+    """Take a session out, to be resumed or finished."""
     sessions.leave(session)
     intercept.uninstall()
     if not session.records:
         _dummies.take_back()
+
+
+def close(session: Session, *, failed: bool = False) -> None:
+    """End a session, write what it recorded, and raise what there is to complain of."""
+    suspend(session)
+    finish(session, failed=failed)
+
+
+def finish(session: Session, *, failed: bool = False) -> None:
+    """End a session for which no edge was installed, as `close` does."""
+    for observe in observers:
+        observe(session)
     session.finish(failed=failed)
     if session.unused == "warn" and not failed and (told := session.unused_told()):
-        warnings.warn(told, UnusedExchangesWarning, stacklevel=3)
+        warnings.warn(told, UnusedExchangesWarning, stacklevel=4)
+
+
+def leave(session: Session, error: BaseException | None, end: Callable[..., None]) -> None:
+    """End the session of a block with `close` or `finish`; what it complains of is a note of its error."""
+    if error is None:
+        end(session)
+        return
+    session.acknowledge(error)
+    try:
+        end(session, failed=True)
+    except LLMReplayError as complaint:
+        error.add_note(str(complaint))
+    if session.aside is not None:
+        kept = f"What this run recorded is kept in {session.aside}; {session.cassette.path} is as it was."
+        error.add_note(kept)
 
 
 class _Dummies:

@@ -5,23 +5,26 @@ Rules:
 * Exchanges of a native file are parsed when they are asked for, one by one.
 * Whatever is written is searched for secrets first; a hit is refused, and nothing is written.
 * What another process added to the file since it was read is kept.
-* A file of a format that is only read (`_reading.FOREIGN`) is never written over.
+* A file of a format that is only read (`_reading.FOREIGN`) is never written over; nor is an archive (HAR)
+  of which llmreplay does not know all that is in it.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from llmreplay import codecs
-from llmreplay.cassette import _native, _store, _vcr
+from llmreplay.cassette import _har_write, _native, _store, _vcr
 from llmreplay.cassette._entries import Entry, Exchanges
 from llmreplay.cassette._faults import Faults
 from llmreplay.cassette._reading import FOREIGN, bytes_of, format_of, read, read_whole, refuse_foreign
 from llmreplay.errors import (
     BrokenCassette,
     CassetteNotFound,
+    LLMReplayError,
     OptionError,
     SecretInCassette,
     render,
@@ -31,18 +34,24 @@ from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from llmreplay.cassette._calls import Call
     from llmreplay.completion import CompletionRequest, Usage
     from llmreplay.errors import Refusal
-    from llmreplay.exchange import Exchange, Request
+    from llmreplay.exchange import Exchange, Failure, Request, Response
     from llmreplay.framing.breaking import How
     from llmreplay.script import Step
 
-__all__ = ["Cassette", "Format", "load", "repair"]
+__all__ = ["Cassette", "Format", "anew", "load", "repair"]
 
-Format = Literal["llmreplay", "vcr"]
+Format = Literal["llmreplay", "vcr", "har"]
 """The formats a cassette can be written in."""
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+watchers: list[Callable[[Path], object]] = []
+"""Who is told of each file that is loaded."""
 
 _PLACEHOLDER = re.compile(rb"redacted-(\d+)")
 
@@ -64,10 +73,15 @@ class Cassette:
         self.path = None if path is None else Path(path)
         self.format: str = "llmreplay"
         self._entries = [Entry(exchange) for exchange in exchanges]
-        self._calls: dict[int, Exchange] | None = None
+        self._calls: dict[int, Call] | None = None
         self._refusals: list[Refusal] = []
         self._faults = Faults()
         self._read_from: bytes | None = None
+        # What the file held when it was opened, and what was added to the cassette since.
+        self._before: list[Entry] = []
+        self._added: list[Entry] = []
+        self._stamp: _store.Stamp | None = None
+        self._end: int | None = None
 
     def __repr__(self) -> str:
         return f"<Cassette {self.path or 'without a path'}: {len(self._entries)} exchanges>"
@@ -85,7 +99,7 @@ class Cassette:
         """The exchanges of this session, in the order in which their requests began."""
         if self._calls is None:
             return list(self.exchanges)
-        return [self._calls[number] for number in sorted(self._calls)]
+        return [self._calls[number].exchange for number in sorted(self._calls)]
 
     @property
     def requests(self) -> list[CompletionRequest]:
@@ -112,7 +126,9 @@ class Cassette:
     @property
     def placeholders(self) -> int:
         """How many secrets the file has placeholders for; a new one gets the next number."""
-        numbers = _PLACEHOLDER.findall(self._read_from or b"")
+        data = self._read_from or b""
+        start = data.find(b"redacted-")
+        numbers = _PLACEHOLDER.findall(data, start) if start >= 0 else []
         return max(map(int, numbers), default=0)
 
     def line(self, number: int) -> int:
@@ -165,9 +181,34 @@ class Cassette:
             raise OptionError(option, number, f"the number of an exchange, from 1 to {len(self)}")
         return number - 1
 
+    def interferes(self, at: int) -> bool:
+        """Tell whether something goes wrong with the exchange at a place, before it or in it."""
+        return self._faults.concern(at)
+
+    def outcome(self, at: int) -> Response | Failure:
+        """Return what came of a request that equals the one recorded at a place.
+
+        No request is parsed, nor anything else but the response.
+        """
+        return self._entries[at].outcome()
+
+    def asked(self, at: int) -> Request:
+        """Return the request recorded at a place."""
+        return self._entries[at].asked()
+
+    def nearest(self, request: Request, played: Collection[int], most: int) -> list[int]:
+        """Return the places of the exchanges whose requests look most like this one, at most so many.
+
+        No more than these need be parsed to tell how they differ.
+        """
+        from llmreplay.cassette import _likeness  # noqa: PLC0415  for a miss alone
+
+        return _likeness.nearest(self._entries, request, played, most)
+
     def append(self, exchange: Exchange) -> None:
         """Add an exchange at the end."""
-        self._entries.append(Entry(exchange))
+        self._added.append(Entry(exchange))
+        self._entries.append(self._added[-1])
 
     def keys(self, ignore: Ignore, redaction: Redaction) -> list[Key]:
         """Return what each request is looked up by, redacted as live ones are before they are.
@@ -178,10 +219,15 @@ class Cassette:
             return [entry.keys(redaction) for entry in self._entries]
         return [key(redaction.request(entry.exchange.request), ignore) for entry in self._entries]
 
+    def verbatim_keys(self) -> list[str | None]:
+        """Return the key of each request as it is spelled, None where it is not known without parsing."""
+        return [entry.verbatim for entry in self._entries]
+
     def redact(self, redaction: Redaction | None = None) -> None:
         """Take every secret out, and every header that is not on the list of those worth keeping."""
         rules = redaction or Redaction()
         self._entries = [Entry(rules.exchange(entry.exchange)) for entry in self._entries]
+        self._before, self._added, self._end = list(self._entries), [], None
 
     def save(
         self,
@@ -191,7 +237,7 @@ class Cassette:
         """Write the cassette, atomically: to its own path, or to another.
 
         Without a format it is written as it was read, or natively if its format is only read; a file of
-        such a format is not written over.
+        such a format is not written over. An archive (`har`) is written over if llmreplay wrote it.
 
         Raises `SecretInCassette` if something in it looks like a secret (`redact` takes it out), and
         `CassetteError` if an exchange holds what the format cannot.
@@ -199,13 +245,15 @@ class Cassette:
         target = self.path if path is None else Path(path)
         if target is None:
             raise OptionError("path", None, "a path, since this cassette was not loaded from one")
-        if self.format in FOREIGN and self.path is not None and same(target, self.path):
+        only_read = self.format in FOREIGN and not _is_our_archive(self.path)
+        if only_read and self.path is not None and same(target, self.path):
             expected = f"another path, since {self.path} has the format {self.format}, which is only read"
             raise OptionError("path", None if path is None else str(path), expected)
-        chosen = format or ("llmreplay" if self.format in FOREIGN else self.format)
-        if chosen not in ("llmreplay", "vcr"):
-            raise OptionError("format", format, "llmreplay or vcr")
+        chosen = format or ("llmreplay" if only_read else self.format)
+        if chosen not in FORMATS:
+            raise OptionError("format", format, "llmreplay, vcr or har")
         with _store.locked(target):
+            _store.mend(target)
             self._write(target, chosen, Redaction())
         if path is None or self.path is None:
             self.path, self.format = target, chosen
@@ -218,36 +266,64 @@ class Cassette:
     def commit(self, taken: Sequence[Exchange], changes: Changes, redaction: Redaction) -> None:
         """Bring new exchanges into the file, together with what others have written to it since.
 
+        Only what was in the file when this cassette was opened makes room for new exchanges. To add some
+        costs the same however many there are.
+
         Raises `CassetteError` if the file has a format that is only read.
         """
         if self.path is None:
             raise OptionError("path", None, "a path to record to")
         with _store.locked(self.path):
-            on_disk = bytes_of(self.path)
-            refuse_foreign(self.path, self.format, format_of(on_disk))
+            _store.mend(self.path)
+            kept, since = self._before, frozenset[int]()
+            if _store.stamp(self.path) != self._stamp:
+                kept, since = self._read_again(self.path)
+            refuse_foreign(self.path, self.format)
+            new = [*self._added, *(Entry(exchange) for exchange in taken)]
             if changes == "rewrite":
-                self._entries = []
-            elif on_disk != self._read_from:
-                self._entries = [] if on_disk is None else read(self.path, on_disk)[0]
-            new = [Entry(exchange) for exchange in taken]
-            if changes == "replace":
-                replaced = {entry.keys(redaction).exact for entry in new}
-                self._entries = [
-                    entry for entry in self._entries if entry.keys(redaction).exact not in replaced
-                ]
-            self._entries += new
-            self._write(self.path, self.format, redaction)
+                kept = [entry for entry in kept if id(entry) in since]
+            elif changes == "replace":
+                made = {entry.keys(redaction).exact for entry in new}
+                kept = [one for one in kept if id(one) in since or one.keys(redaction).exact not in made]
+            self._entries = [*kept, *new]
+            if changes == "add" and self._end is not None:
+                self._append(self.path, self._end, new, redaction)
+            else:
+                self._write(self.path, self.format, redaction)
+            self._before, self._added = list(self._entries), []
+
+    def _read_again(self, path: Path) -> tuple[list[Entry], frozenset[int]]:
+        """Return what is in the file now, and which of it (by identity) others have put there since."""
+        data = bytes_of(path)
+        refuse_foreign(path, format_of(data))
+        entries = [] if data is None else read(path, data)[0]
+        self._end = _end_of(data, entries)
+        # Of other formats nobody can tell when an exchange came.
+        known = {entry.text for entry in self._before} | {None}
+        return entries, frozenset(id(entry) for entry in entries if entry.text not in known)
+
+    def _append(self, path: Path, at: int, new: list[Entry], redaction: Redaction) -> None:
+        pieces = [entry.document(redaction) for entry in new]
+        for number, piece in enumerate(pieces):
+            if redaction.find(piece):
+                before = (bytes_of(path) or b"")[:at] + b"".join(pieces[:number])
+                _refuse_secrets(path, piece, before.count(b"\n"), redaction)
+        data = b"".join([*pieces, _native.END])
+        _store.append(path, at, data)
+        self._stamp, self._end = _store.stamp(path), at + len(data) - len(_native.END)
 
     def _write(self, target: Path, chosen: str, redaction: Redaction) -> None:
         data = self._spelled(target, chosen, redaction)
         _store.replace(target, data)
         if target == self.path:
             self._read_from = data
+            self._stamp, self._end = _store.stamp(target), _end_of(data, ())
+            self._before, self._added = list(self._entries), []
 
     def _spelled(self, target: Path, chosen: str, redaction: Redaction) -> bytes:
         """Return the file, searched for secrets."""
-        if chosen == "vcr":
-            data = _vcr.write(self.exchanges)
+        if chosen != "llmreplay":
+            data = _vcr.write(self.exchanges) if chosen == "vcr" else _har_write.write(self.exchanges)
             _refuse_secrets(target, data, 0, redaction)
             return data
         pieces = [_native.HEAD]
@@ -263,17 +339,30 @@ class Cassette:
         return b"".join([*pieces, _native.END])
 
 
-def load(path: str | os.PathLike[str]) -> Cassette:
+def load(
+    path: str | os.PathLike[str], *, url: str | None = None, request: str | os.PathLike[str] | None = None
+) -> Cassette:
     """Read a cassette in any format that llmreplay knows.
 
     These are its own; vcrpy's as found in the wild; and, to be read only, those of Ruby's VCR, R's vcr,
-    go-vcr, httprr and nock, and HTTP archives (HAR). `Cassette.format` says which it is.
+    go-vcr, cassetter, httprr, nock, LangChain (gzipped) and Datadog's test agent, and HTTP archives (HAR),
+    which can be written too. `Cassette.format` says which it is.
+
+    Args:
+        path: The file.
+        url: Where the request went, for a file that does not tell: one that is only a response (JSON,
+            server-sent events, JSON lines, an AWS event stream, what `curl -i` prints), which becomes one
+            exchange, or a cassette whose URLs were redacted.
+        request: A file with the body of the request, for a response alone. Without it the request has no
+            body: the exchange can be looked at and decoded, and no real request equals it.
 
     Raises `CassetteNotFound`, `BrokenCassette` (with the exchanges that could be read in `good`), or
-    `CassetteError` if the file is no cassette.
+    `CassetteError` if the file is no cassette; `OptionError` if the URL is none, or the file tells it.
     """
     place = Path(path)
-    data = bytes_of(place)
+    for watch in watchers:
+        watch(place)
+    stamp, data = _store.stamp(place), _whole(place)
     if data is None:
         raise CassetteNotFound(
             render(
@@ -283,9 +372,47 @@ def load(path: str | os.PathLike[str]) -> Cassette:
             path=place,
         )
     cassette = Cassette(path=place)
-    cassette._entries, cassette.format = read(place, data)  # noqa: SLF001  a cassette is made here
+    if url is None and request is None:
+        cassette._entries, cassette.format = read(place, data)  # noqa: SLF001  a cassette is made here
+    else:
+        from llmreplay.cassette import _dump  # noqa: PLC0415  for few files
+
+        exchanges, cassette.format = _dump.located(place, data, url, request)
+        cassette._entries = [Entry(exchange) for exchange in exchanges]  # noqa: SLF001
     cassette._read_from = data  # noqa: SLF001
+    cassette._before = list(cassette._entries)  # noqa: SLF001
+    cassette._stamp, cassette._end = stamp, _end_of(data, cassette._entries)  # noqa: SLF001
     return cassette
+
+
+def anew(path: Path) -> Cassette:
+    """Return an empty cassette that will take the place of what is in a file now, and of nothing later."""
+    cassette = Cassette(path=path)
+    cassette._stamp = _store.stamp(path)  # noqa: SLF001  a cassette is made here
+    with suppress(LLMReplayError):  # what is damaged makes room too
+        cassette._before = load(path)._before  # noqa: SLF001
+    return cassette
+
+
+def _whole(path: Path) -> bytes | None:
+    """Return the content of a file, without the half of what somebody is adding to it."""
+    data = bytes_of(path)
+    if data is not None and _native.looks_like(data) and not _native.is_whole(data):
+        # Whoever writes holds the lock; whoever died over it has left a journal.
+        with suppress(OSError), _store.locked(path):
+            _store.mend(path)
+            data = bytes_of(path)
+    return data
+
+
+def _end_of(data: bytes | None, entries: Iterable[Entry]) -> int | None:
+    """Return where the end of a native file stands that can be added to; None if there is no such."""
+    if data is None or not data.endswith(b"\n" + _native.END) or not _native.looks_like(data):
+        return None
+    if any(entry.edited for entry in entries):
+        # What was edited is searched for secrets, and gets new keys, when the whole file is written.
+        return None
+    return len(data) - len(_native.END)
 
 
 def repair(path: str | os.PathLike[str], redaction: Redaction | None = None) -> tuple[int, Path | None]:
@@ -297,6 +424,7 @@ def repair(path: str | os.PathLike[str], redaction: Redaction | None = None) -> 
     """
     place = Path(path)
     with _store.locked(place):
+        _store.mend(place)
         data = bytes_of(place) or b""
         if (name := format_of(data)) in FOREIGN:
             read(place, data)  # what is wrong with it comes first
@@ -342,6 +470,10 @@ def _refuse_secrets(path: Path, data: bytes, line: int, redaction: Redaction) ->
             path=path,
             places=places,
         )
+
+
+def _is_our_archive(path: Path | None) -> bool:
+    return path is not None and _har_write.is_ours(bytes_of(path))
 
 
 def same(one: Path, other: Path) -> bool:

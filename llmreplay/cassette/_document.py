@@ -3,7 +3,8 @@
 Rules:
 
 * Nothing is lost. A request body is written as YAML only if exactly its bytes come back; text as a
-  literal block, or quoted; other bytes as base64. Each document is read back before it is used.
+  literal block, or quoted; other bytes as base64. Each document is read back before it is used,
+  by both readers.
 * `chunks: 13+2 1+50.1` is the size in bytes of each chunk and the milliseconds waited for it.
 """
 
@@ -16,7 +17,7 @@ import reprlib
 from decimal import Decimal
 from typing import Any, cast, get_args
 
-from llmreplay.cassette import _yaml
+from llmreplay.cassette import _common_form, _yaml
 from llmreplay.exchange import (
     Chunk,
     Ended,
@@ -30,7 +31,7 @@ from llmreplay.exchange import (
     Response,
 )
 
-__all__ = ["Damaged", "read", "read_answer", "write"]
+__all__ = ["Damaged", "end_of_request", "read", "read_answer", "read_request", "write"]
 
 # How the bytes of a JSON body are spelled: separators, and whether beyond ASCII is escaped.
 _JSON_STYLES: dict[str, dict[str, Any]] = {
@@ -59,7 +60,7 @@ def write(exchange: Exchange) -> bytes:
     for body_as in (_readable, _plain, _verbatim):
         try:
             text = _yaml.emit(_document(exchange, body_as)).encode()
-            if read(text) == exchange:
+            if read(text) == exchange and _common_form.read(text, 0, len(text)) in (None, exchange.response):
                 return text
         except (_yaml.Unspeakable, RecursionError, Damaged):
             continue
@@ -194,26 +195,38 @@ def _milliseconds(seconds: float) -> str:
 def read(text: bytes) -> Exchange:
     """Return the exchange of a document; raises `Damaged`, naming the field or the line."""
     document = _parsed(text)
+    return _answered(_read_request(document), document)
+
+
+def read_request(text: bytes) -> Request:
+    """Return the request of a document, of which the rest is not parsed."""
+    return _read_request(_parsed(text[: end_of_request(text) or None]))
+
+
+def _read_request(document: dict[str, Any]) -> Request:
     request = _mapping(document.get("request"), "request")
-    asked = Request(
+    return Request(
         _text(request, "method", "request"),
         _text(request, "url", "request"),
         _read_headers(request.get("headers"), "request"),
         _read_body(request, "request"),
     )
-    return _answered(asked, document)
+
+
+def end_of_request(text: bytes) -> int:
+    """Return where the request of a document ends; 0 if that cannot be told without parsing it."""
+    # Nested text is indented: at the start of a line these words can only be the keys.
+    ends = (text.find(b"\nresponse:\n"), text.find(b"\nfailure:\n"))
+    return max(ends) + 1 if text.startswith(b"request:\n") else 0
 
 
 def read_answer(text: bytes, request: Request) -> Exchange:
     """Return the exchange of a document with a request that equals its own, which is not parsed."""
-    # Nested text is indented: at the start of a line these words can only be the keys.
-    start = max(text.find(b"\nresponse:\n"), text.find(b"\nfailure:\n"))
-    if start < 0:
-        return _answered(request, _parsed(text))
+    start = end_of_request(text)
     try:
-        return _answered(request, _parsed(text[start + 1 :]))
+        return _answered(request, _parsed(text[start:]))
     except Damaged as error:
-        raise Damaged(error.problem, error.line + text.count(b"\n", 0, start + 1)) from None
+        raise Damaged(error.problem, error.line + text.count(b"\n", 0, start)) from None
 
 
 def _parsed(text: bytes) -> dict[str, Any]:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
-from llmreplay.cassette import _document, _native
+from llmreplay.cassette import _common_form, _document, _native
+from llmreplay.cassette._calls import Call
 from llmreplay.errors import BrokenCassette, CassetteError, render
-from llmreplay.matching import Key, key
+from llmreplay.exchange import Request
+from llmreplay.matching import Key, key, verbatim_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmreplay.exchange import Exchange, Request
+    from llmreplay.exchange import Exchange, Failure, Response
     from llmreplay.redaction import Redaction
 
 __all__ = ["Entry", "Exchanges", "broken"]
@@ -22,18 +24,28 @@ __all__ = ["Entry", "Exchanges", "broken"]
 class Entry:
     """One exchange: parsed, or still the text of its document."""
 
-    __slots__ = ("_exchange", "_keys", "edited", "line", "path", "text")
+    __slots__ = ("_document", "_exchange", "_keys", "_text", "_verbatim", "edited", "line", "path")
 
     def __init__(self, exchange: Exchange | None = None, document: _native.Document | None = None) -> None:
         self._exchange = exchange
+        self._document = document
+        self._text: bytes | None = None
         self._keys: Key | None = None
+        self._verbatim: str | None = None
         self.path: Path | None = None
-        self.text: bytes | None = None
         self.line, self.edited = 0, False
         if document is not None:
-            self.text, self.line, self.edited = document.text, document.line, document.edited
-            if document.exact is not None and document.loose is not None:
-                self._keys = Key(document.exact, document.loose)
+            self._keys, self._verbatim = document.key, document.verbatim
+            self.line, self.edited = document.line, document.edited
+
+    @property
+    def text(self) -> bytes | None:
+        """The text of the document, cut out of the file each time it is asked for."""
+        return self._text if self._document is None else self._document.text
+
+    @text.setter
+    def text(self, text: bytes | None) -> None:
+        self._document, self._text = None, text
 
     @property
     def exchange(self) -> Exchange:
@@ -52,14 +64,47 @@ class Entry:
         except _document.Damaged as error:
             raise self._broken(error) from None
 
+    def outcome(self) -> Response | Failure:
+        """Return what came of the request, which is not parsed."""
+        document = self._document
+        if self._exchange is None and document is not None and not self.edited:
+            found = _common_form.read(document.data, document.start, document.end)
+            if found is not None:
+                return found
+        return Call(self._exchange or self.answer(_NOBODY)).outcome
+
+    @property
+    def request_text(self) -> bytes | None:
+        """The text of the document up to the response; all of it where there is none."""
+        if self._document is None:
+            return self._text
+        data, start, stop = self._document[:3]
+        end = data.find(b"\nresponse:\n", start, stop)
+        return data[start : stop if end < 0 else end + 1]
+
+    def asked(self) -> Request:
+        """Return the recorded request; it is not kept in memory for that."""
+        if self._exchange is not None:
+            return self._exchange.request
+        try:
+            return _document.read_request(self.text or b"")
+        except _document.Damaged as error:
+            raise self._broken(error) from None
+
     def _broken(self, error: _document.Damaged) -> BrokenCassette:
         return broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1)
 
     def keys(self, redaction: Redaction) -> Key:
         """Return the keys as the file has them, or of the request as it would be redacted."""
         if self._keys is None:
-            self._keys = key(redaction.request(self.exchange.request))
+            shown = redaction.request(self.exchange.request)
+            self._keys, self._verbatim = key(shown), verbatim_key(shown)
         return self._keys
+
+    @property
+    def verbatim(self) -> str | None:
+        """The key of the request as it is spelled, where it is known without parsing."""
+        return self._verbatim
 
     def document(self, redaction: Redaction) -> bytes:
         """Return the document with its opening line."""
@@ -68,7 +113,11 @@ class Entry:
                 self.text = _document.write(self.exchange)
             except _document.Damaged as error:
                 raise CassetteError(str(error), path=self.path) from None
-        return _native.opening(self.text, self.keys(redaction)) + self.text
+        keys, text = self.keys(redaction), self.text or b""
+        return _native.opening(text, keys, self._verbatim) + text
+
+
+_NOBODY = Request("", "")
 
 
 class Exchanges(Sequence["Exchange"]):

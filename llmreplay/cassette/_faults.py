@@ -76,6 +76,10 @@ class Faults:
             raise OptionError("cut", at + 1, "an exchange with a response; this one failed before it had any")
         self._cuts[at] = _Cut(after, after_bytes, how, again)
 
+    def concern(self, at: int) -> bool:
+        """Tell whether there is a fault that belongs to the exchange at a place."""
+        return at in self._before or at in self._cuts
+
     def interruption(self, at: int, request: Request, entry: Entry) -> Exchange | None:
         """Return what is answered in place of an exchange that stays to be asked for."""
         if (script := self._before.get(at)) is not None and script.left:

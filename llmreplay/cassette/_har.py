@@ -7,6 +7,7 @@ Rules:
 * A parsed body (`textJSON`) is spelled again as long as its `bodySize` says.
 * Content that has a size and was not kept is damage: an empty body would answer in its place.
 * The status 0 is a request that got no response.
+* What llmreplay wrote itself (`_har_write`) is read back as it was.
 """
 
 from __future__ import annotations
@@ -34,15 +35,17 @@ from llmreplay.cassette._foreign import (
     status_of,
     version_of,
 )
+from llmreplay.cassette._har_write import OURS
+from llmreplay.cassette._restored import Kept
 from llmreplay.cassette._vcr_tree import meaning, parse, text_of
-from llmreplay.exchange import Failure
+from llmreplay.exchange import Failure, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llmreplay.exchange import Exchange, Headers, Response
 
-__all__ = ["looks_like", "read"]
+__all__ = ["left_out", "looks_like", "read"]
 
 _JSON = re.compile(rb'\s*\{\s*"log"\s*:\s*\{')
 _YAML = re.compile(rb"(?:(?:---|#)[^\n]*\n|[ \t]*\n)*log:[ \t]*\n( +)")
@@ -72,8 +75,36 @@ def _exchange(tree: dict[str, Any]) -> Exchange | None:
         return None
     asked, answered = part_of(tree, "request"), part_of(tree, "response")
     method = needed(asked, "method")
+    ours = tree.get(OURS)
+    if isinstance(ours, dict):
+        request = Request(method, needed(asked, "url"), _all_headers(asked), _sent(asked))
+        return _restored(Kept(OURS, ours, answered, None), request, answered)
     request = request_of(method, needed(asked, "url"), _headers(asked), _sent(asked))
     return imported(request, _answer(answered, method), instant(text_of(tree.get("startedDateTime"))))
+
+
+def left_out(data: bytes) -> list[str]:
+    """Say which entries of an archive are no exchanges."""
+    cached = sum(
+        1
+        for _, tree in parse(data, ("log", "entries"), _OPENS).interactions
+        if isinstance(tree, dict) and meaning(tree.get("_fromCache"))
+    )
+    return (
+        [f"{cached} {'entry' if cached == 1 else 'entries'} that a browser had in its cache"]
+        if cached
+        else []
+    )
+
+
+def _restored(kept: Kept, request: Request, part: dict[str, Any]) -> Exchange:
+    if kept.failed:
+        return kept.exchange(request, None, (), b"")
+    status, _ = status_of(part)
+    message, version = text_of(part.get("statusText")), text_of(part.get("httpVersion")) or "HTTP/1.1"
+    headers, body = _all_headers(part), _content(part, request.method, status)
+    plain = response_of(request.method, status, message, version, headers, body)
+    return kept.exchange(request, plain, headers, body)
 
 
 def _answer(part: dict[str, Any], method: str) -> Response | Failure:
@@ -86,14 +117,19 @@ def _answer(part: dict[str, Any], method: str) -> Response | Failure:
 
 
 def _headers(part: dict[str, Any]) -> Headers:
-    """Read the list of names and values, without the pseudo-headers of HTTP/2."""
+    """Return the headers without the pseudo-headers of HTTP/2."""
+    return tuple(pair for pair in _all_headers(part) if pair[0] and not pair[0].startswith(":"))
+
+
+def _all_headers(part: dict[str, Any]) -> Headers:
+    """Read the list of names and values."""
     stored = part.get("headers")
     if meaning(stored) is None:
         return ()
     if not isinstance(stored, list) or not all(isinstance(item, dict) for item in stored):
         raise Trouble("headers are no list of names and values", part)
     pairs = [(text_of(item.get("name")) or "", text_of(item.get("value")) or "") for item in stored]
-    return tuple((latin(name), latin(value)) for name, value in pairs if name and not name.startswith(":"))
+    return tuple((latin(name), latin(value)) for name, value in pairs)
 
 
 def _sent(part: dict[str, Any]) -> bytes:
@@ -129,7 +165,7 @@ def _decoded(stored: dict[str, Any], part: dict[str, Any]) -> bytes:
         return b""
     if not isinstance(text, str | bytes):
         raise Trouble("the text of a body is no text", part)
-    if text_of(stored.get("encoding")) != "base64":
+    if text_of(stored.get("encoding", stored.get("_encoding"))) != "base64":
         return bytes_of(text)
     if (text_of(text) or "").startswith("["):
         return _pieces(str(text), part)

@@ -24,8 +24,12 @@ FOREIGN = {
     "httprr": "_httprr",
     "nock": "_nock",
     "har": "_har",
+    "cassetter": "_cassetter",
+    "test-agent": "_test_agent",
+    "langchain": "_langchain",
+    "dump": "_dump",
 }
-"""The formats that are read and never written, with the module of each, imported when a file may be one."""
+"""The formats that are never recorded to, with the module of each, imported when a file may be one."""
 
 
 def bytes_of(path: Path) -> bytes | None:
@@ -51,8 +55,11 @@ def read(path: Path, data: bytes) -> tuple[list[Entry], str]:
             [
                 "known: the native format (a line `llmreplay: 1` at the top), vcrpy's (`interactions:`),",
                 "Ruby's VCR and R's vcr (`http_interactions:`), go-vcr (`interactions:` with a `url` each),",
-                "httprr (`httprr trace v1`), nock (a JSON list with `scope`), HAR (`log` with `entries`)",
+                "cassetter (`interactions:`, a `type` in each body), LangChain's (gzip of `requests:` and",
+                "`responses:`), httprr (`httprr trace v1`), nock (a JSON list with `scope`), HAR (`log` with",
+                "`entries`), Datadog's test agent (JSON with `request` and `response`)",
             ],
+            [f'Is it a response alone? Say where it came from: load("{path}", url="https://…")'],
         ),
         path=path,
     )
@@ -76,8 +83,8 @@ def refuse_foreign(path: Path, *names: str | None) -> None:
     for name in FOREIGN.keys() & names:
         raise CassetteError(
             render(
-                f"{path} has the format {name}, which llmreplay reads and does not write.",
-                remedies=[f'Convert it, and record to what you get: load("{path}").save("….yaml")'],
+                f"{path} has the format {name}, which llmreplay reads and does not record to.",
+                remedies=[f"Convert it, and record to what you get: llmreplay convert {path} --out FOLDER"],
             ),
             path=path,
         )
@@ -103,7 +110,7 @@ def _read_native(path: Path, data: bytes) -> list[Entry]:
     if cut_short is not None:
         bad.append((cut_short.line + 1, cut_short.problem))
         # Text that just stops may still be YAML: the last document counts only if it is as it was written.
-        if good and documents[-1].edited and good[-1].text is documents[-1].text:
+        if good and documents[-1].edited and good[-1].line == documents[-1].line:
             good.pop()
     if bad:
         raise broken(path, bad, good, len(documents))

@@ -4,6 +4,8 @@ Rules:
 
 * A file is written beside its place, flushed to the disk, and moved there: kill the process at any
   moment, and the old file or the new one is there.
+* What is added at the end is written into a journal beside the file first, so that its cost does not grow
+  with the file. A file that was left half written is made whole from its journal by whoever comes next.
 * Whoever reads, changes and writes a cassette holds its lock. Locks live in the temporary folder
   of the machine, so that none is ever committed.
 """
@@ -16,12 +18,19 @@ import uuid
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["locked", "replace"]
+__all__ = ["Stamp", "append", "locked", "mend", "place_of", "replace", "stamp"]
+
+Stamp = tuple[int, int, int]
+"""What tells that a file is as it was: its inode, its size, and when it was changed, in nanoseconds."""
+
+_DIGEST = 32
+_END = 4  # of a cassette: what is appended stands in its place
+_COMMON = 4096
 
 
 @contextmanager
@@ -29,13 +38,17 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a cassette against every other thread and process of this machine."""
     from filelock import FileLock  # noqa: PLC0415  only writers need it
 
-    folder = (
-        Path(tempfile.gettempdir()) / f"llmreplay-locks-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    )
+    with FileLock(place_of(path, "lock")):
+        yield
+
+
+def place_of(path: Path, kind: str) -> Path:
+    """Return where this machine keeps something about a cassette that is no part of it, such as its lock."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"llmreplay-locks-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
     name = blake2b(os.fsencode(os.path.realpath(path)), digest_size=16).hexdigest()
-    with FileLock(folder / f"{name}.lock"):
-        yield
+    return folder / f"{name}.{kind}"
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -60,6 +73,73 @@ def replace(path: Path, data: bytes) -> None:
             beside.unlink()
         raise
     _flush_folder(target.parent)
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return what tells a file as it is now from a changed one; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def append(path: Path, at: int, data: bytes) -> None:
+    """Put `data` in the place of the last bytes of a file, from `at` on, as good as atomically.
+
+    The journal holds all that is needed to finish the job: it is there, whole and on the disk, before the
+    file is touched, and is gone when that is done.
+    """
+    target = Path(os.path.realpath(path))
+    journal = _journal(target)
+    with target.open("r+b") as file:
+        common = _before(file, at)
+        entry = at.to_bytes(8, "big") + blake2b(common, digest_size=_DIGEST).digest() + data
+        with journal.open("wb") as beside:
+            beside.write(blake2b(entry, digest_size=_DIGEST).digest() + entry)
+            beside.flush()
+            os.fsync(beside.fileno())
+        _finish(file, at, data)
+    journal.unlink()
+
+
+def mend(path: Path) -> None:
+    """Finish what a process began to append to a file before it died; whoever calls holds the lock."""
+    target = Path(os.path.realpath(path))
+    journal = _journal(target)
+    try:
+        content = journal.read_bytes()
+    except OSError:
+        return
+    digest, entry = content[:_DIGEST], content[_DIGEST:]
+    # A journal that is not whole was never acted upon.
+    if blake2b(entry, digest_size=_DIGEST).digest() == digest:
+        at, before, data = int.from_bytes(entry[:8], "big"), entry[8 : 8 + _DIGEST], entry[8 + _DIGEST :]
+        with suppress(FileNotFoundError), target.open("r+b") as file:
+            # Of another file, that has taken the place of this one meanwhile, nothing is touched.
+            same = blake2b(_before(file, at), digest_size=_DIGEST).digest() == before
+            tail = file.read()
+            if same and (len(tail) <= _END or data.startswith(tail)):
+                _finish(file, at, data)
+    journal.unlink()
+
+
+def _finish(file: BinaryIO, at: int, data: bytes) -> None:
+    file.seek(at)
+    file.write(data)
+    file.truncate()
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _before(file: BinaryIO, at: int) -> bytes:
+    """Return the bytes before a place, as many as tell this file from another."""
+    file.seek(max(0, at - _COMMON))
+    return file.read(min(at, _COMMON))
+
+
+def _journal(target: Path) -> Path:
+    return target.parent / f".{target.name}.journal"
 
 
 def _escaped(name: str) -> str:

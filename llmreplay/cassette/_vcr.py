@@ -5,16 +5,13 @@ Rules:
 * Everything a serializer or a filter made of a body is understood: text, bytes, `{string: …}`, JSON in
   place of text (pydantic-ai's `parsed_body`), the parts of an iterator, the old httpx shape (`content`).
 * Bodies are given decoded, under headers that are true of them, as `_foreign` has it.
-* What llmreplay wrote itself is read back as it was, and corrected nowhere, as long as the chunk sizes
-  in `x-llmreplay` add up to the body.
+* What llmreplay wrote itself is read back as it was: what vcrpy has no word for is in `x-llmreplay`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from llmreplay.cassette._foreign import (
     Trouble,
@@ -33,14 +30,17 @@ from llmreplay.cassette._foreign import (
     status_of,
     version_of,
 )
+from llmreplay.cassette._restored import Kept
 from llmreplay.cassette._vcr_tree import Plain, meaning, parse, text_of
-from llmreplay.cassette._vcr_write import OURS, PROVENANCE, write
-from llmreplay.exchange import Chunk, Ended, Exchange, Failure, Phase, Provenance, Request, Response
+from llmreplay.cassette._vcr_write import OURS, write
+from llmreplay.exchange import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["looks_like", "read", "write"]
+    from llmreplay.exchange import Exchange, Response
+
+__all__ = ["exchange", "looks_like", "plain_response", "read", "write"]
 
 _BEFORE_1_0 = re.compile(rb"^- +request: *!!python/object:vcr\.", re.MULTILINE)
 _INTERACTIONS = re.compile(
@@ -62,7 +62,8 @@ def looks_like(data: bytes) -> bool:
         return _BEFORE_1_0.search(data) is not None
     if begin[1] is None:
         return b" ".join(data[begin.start() :].split()).removesuffix(b" version: 1") in _NO_INTERACTIONS
-    # Other recorders begin their files alike: go-vcr's requests have a `url`, some have no request at all.
+    # Other recorders begin their files alike: go-vcr's requests have a `url`, cassetter's bodies a `type`,
+    # and some have no request at all.
     indent = begin.end() - data.rindex(b"\n", 0, begin.end()) - 1
     part = re.compile(rb"^(?: {%d}| *- +)(?:request|response): *(?:!![^\n]*)?\n( +)" % indent, re.MULTILINE)
     request = part.search(data, begin.start())
@@ -71,8 +72,12 @@ def looks_like(data: bytes) -> bool:
     deeper = len(request[1])
     end = re.compile(rb"^ {0,%d}\S" % (deeper - 1), re.MULTILINE).search(data, request.end())
     keys = re.compile(rb"^ {%d}(?:uri|(url|proto|form|host)):" % deeper, re.MULTILINE)
-    found = keys.search(data, request.end() - deeper, end.start() if end else len(data))
-    return found is None or found[1] is None
+    within = request.end() - deeper, end.start() if end else len(data)
+    found = keys.search(data, *within)
+    if found is not None and found[1] is not None:
+        return False
+    typed = re.compile(rb"^ {%d}body: *\r?\n +type: *(?:json|text|binary|none) *\r?$" % deeper, re.MULTILINE)
+    return typed.search(data, *within) is None
 
 
 def read(data: bytes, path: Path) -> list[Exchange]:
@@ -80,84 +85,36 @@ def read(data: bytes, path: Path) -> list[Exchange]:
 
     Raises `BrokenCassette` if anything in the file cannot be read; its `good` has the rest.
     """
-    return exchanges_of(parse(data), path, "vcrpy cassette", _exchange)
+    return exchanges_of(parse(data), path, "vcrpy cassette", exchange)
 
 
-def _exchange(tree: dict[str, Any]) -> Exchange:
+def exchange(tree: dict[str, Any]) -> Exchange:
+    """Build the exchange of an interaction; raises `Trouble` if it lacks something."""
     asked, answered = part_of(tree, "request"), part_of(tree, "response")
     ours = answered.get(OURS)
     stamps = (instant(text_of(part.get("recorded_at"))) for part in (tree, asked, answered))
     at = next(filter(None, stamps), None)
     if not isinstance(ours, dict):
         request = _request(asked)
-        response = _response(answered, request.method)
-        return imported(request, response, at)
+        return imported(request, plain_response(answered, request.method), at)
 
     request = Request(needed(asked, "method"), needed(asked, "uri"), headers_of(asked), _stored_body(asked))
-    known: dict[str, Any] = {"at": at} | {name: text_of(ours[name]) for name in PROVENANCE if name in ours}
-    provenance = Provenance("imported", boundaries=meaning(ours.get("boundaries")) is not False, **known)
-    if "failure" in ours and "ended" not in ours:
-        return Exchange(request, failure=_failure(ours, answered), provenance=provenance)
-    response, restored = _restored(answered, ours, request.method)
-    if not restored:
-        provenance = replace(provenance, boundaries=False)
-    return Exchange(request, response, provenance=provenance)
+    kept = Kept(OURS, ours, answered, at)
+    plain = None if kept.failed else plain_response(answered, request.method)
+    return kept.exchange(request, plain, headers_of(answered), _stored_body(answered))
 
 
 def _request(part: dict[str, Any]) -> Request:
     return request_of(needed(part, "method"), needed(part, "uri"), headers_of(part), _stored_body(part))
 
 
-def _response(part: dict[str, Any], method: str) -> Response:
+def plain_response(part: dict[str, Any], method: str) -> Response:
+    """Build the response to a request of that method as anybody would read it; raises `Trouble`."""
     status, message = status_of(part)
     if not {"body", "parsed_body", "content"} & part.keys() and may_have_body(method, status):
         raise Trouble("a response has no body", part)
     version = version_of(text_of(part.get("http_version")))
     return response_of(method, status, message, version, headers_of(part), _stored_body(part))
-
-
-def _restored(part: dict[str, Any], ours: dict[str, Any], method: str) -> tuple[Response, bool]:
-    """Return a response that llmreplay wrote, and whether its chunks are still those of its body."""
-    plain = _response(part, method)
-    known = replace(
-        plain,
-        ended=_one_of(Ended, ours, "ended", "complete", part),
-        failure=_failure(ours, part) if "failure" in ours else None,
-        delay=_seconds(ours.get("delay", "0"), part),
-        http_version=text_of(ours.get("http_version")) or plain.http_version,
-        reason=text_of(ours["reason"]) if "reason" in ours else plain.reason,
-        encoding=text_of(ours.get("encoding")) or plain.encoding,
-    )
-    body = _stored_body(part)
-    chunks, at = [], 0
-    for chunk in str(ours.get("chunks", "")).split():
-        size, _, delay = chunk.partition("+")
-        if not size.isdecimal():
-            raise Trouble(f"{OURS} has a chunk {chunk!r}; expected its size and delay, such as 13+0.5", part)
-        chunks.append(Chunk(body[at : at + int(size)], _seconds(delay or "0", part)))
-        at += int(size)
-    if "chunks" not in ours or at != len(body):
-        return known, False  # edited by hand: the body counts, and its headers are put right
-    encoding = text_of(ours.get("encoding"))
-    return replace(known, headers=headers_of(part), chunks=tuple(chunks), encoding=encoding), True
-
-
-def _failure(ours: dict[str, Any], part: Any) -> Failure:
-    failure: Any = ours["failure"] if isinstance(ours["failure"], dict) else {}
-    error = text_of(failure.get("error"))
-    if not error:
-        raise Trouble(f"{OURS} has a failure without the name of its error", part)
-    phase = _one_of(Phase, failure, "phase", "headers", part)
-    return Failure(
-        error, text_of(failure.get("message")) or "", phase, _seconds(failure.get("delay", "0"), part)
-    )
-
-
-def _one_of(values: Any, tree: dict[str, Any], name: str, default: str, part: Any) -> Any:
-    value = text_of(tree.get(name, default))
-    if value not in get_args(values):
-        raise Trouble(f"{OURS} has {name}: {value}; expected one of {', '.join(get_args(values))}", part)
-    return value
 
 
 def _stored_body(part: dict[str, Any]) -> bytes:
@@ -188,10 +145,3 @@ def _are_pieces(values: list[Any], *, is_json: bool) -> bool:
     if not all(isinstance(value, str | bytes) for value in values):
         return False
     return not is_json or any(isinstance(value, bytes) for value in values)
-
-
-def _seconds(milliseconds: Any, part: Any) -> float:
-    try:
-        return float(Decimal(str(milliseconds)).scaleb(-3))
-    except InvalidOperation:
-        raise Trouble(f"{OURS} has a delay {milliseconds!r}; expected milliseconds", part) from None

@@ -9,23 +9,21 @@ Rules:
 
 from __future__ import annotations
 
-from decimal import Decimal
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from llmreplay.cassette._kept import kept, phrase, speakable
 from llmreplay.exchange import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmreplay.exchange import Exchange, Failure, Headers, Request
+    from llmreplay.exchange import Exchange, Headers, Request
 
-__all__ = ["OURS", "PROVENANCE", "phrase", "write"]
+__all__ = ["OURS", "phrase", "write"]
 
 OURS = "x-llmreplay"
-PROVENANCE = ("at", "by", "client", "edge")
 
 _FAILURE_STATUS = 599
 _NO_FOLDING = 2**31 - 1
@@ -51,14 +49,6 @@ def write(exchanges: Iterable[Exchange]) -> bytes:
     return str(yaml.dump(cassette, Dumper=_Dumper, sort_keys=False, width=_NO_FOLDING)).encode("ascii")
 
 
-def phrase(status: int) -> str:
-    """Return the standard reason phrase of a status, empty if there is none."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
 def _request(request: Request) -> dict[str, Any]:
     return {
         "method": request.method,
@@ -69,52 +59,20 @@ def _request(request: Request) -> dict[str, Any]:
 
 
 def _response(exchange: Exchange) -> dict[str, Any]:
-    response, failure, provenance = exchange.response, exchange.failure, exchange.provenance
-    if response is not None:
-        ours = _ours(response)
-    else:
+    response, failure = exchange.response, exchange.failure
+    if response is None:
         assert failure is not None  # noqa: S101  an exchange has the one or the other
         told = f"llmreplay: recorded {failure.error} ({failure.phase}): {failure.message}"
         response = Response.of(
             _FAILURE_STATUS, told.encode(), (("content-type", "text/plain; charset=utf-8"),)
         )
-        ours = {"failure": _failure(failure)}
-    if not provenance.boundaries:
-        ours["boundaries"] = False
-    ours |= {name: value for name in PROVENANCE if (value := getattr(provenance, name)) is not None}
-    message = response.reason if _speakable(response.reason) else phrase(response.status)
+    message = response.reason if speakable(response.reason) else phrase(response.status)
     return {
         "status": {"code": response.status, "message": message},
         "headers": _headers(response.headers),
         "body": {"string": _text_or_bytes(response.body)},
-        OURS: ours,
+        OURS: kept(exchange),
     }
-
-
-def _ours(response: Response) -> dict[str, Any]:
-    """Return what vcrpy's form cannot hold of a response, defaults left out."""
-    ours: dict[str, Any] = {
-        "chunks": " ".join(f"{len(chunk.data)}+{_milliseconds(chunk.delay)}" for chunk in response.chunks)
-    }
-    if response.delay:
-        ours["delay"] = _milliseconds(response.delay)
-    if response.ended != "complete":
-        ours["ended"] = response.ended
-    if response.failure is not None:
-        ours["failure"] = _failure(response.failure)
-    if response.http_version != "HTTP/1.1":
-        ours["http_version"] = response.http_version
-    if response.encoding is not None:
-        ours["encoding"] = response.encoding
-    standard = response.reason == phrase(response.status)
-    if response.reason is not None and (standard or not _speakable(response.reason)):
-        ours["reason"] = response.reason
-    return ours
-
-
-def _failure(failure: Failure) -> dict[str, str]:
-    form = {"error": failure.error, "message": failure.message, "phase": failure.phase}
-    return form | ({"delay": _milliseconds(failure.delay)} if failure.delay else {})
 
 
 def _headers(headers: Headers) -> dict[str, list[str]]:
@@ -129,12 +87,3 @@ def _text_or_bytes(body: bytes) -> str | bytes:
         return body.decode()
     except UnicodeDecodeError:
         return body
-
-
-def _speakable(reason: str | None) -> bool:
-    # Stock vcrpy encodes the phrase as ASCII, and takes an empty one for none.
-    return bool(reason) and str(reason).isascii()
-
-
-def _milliseconds(seconds: float) -> str:
-    return format(Decimal(repr(seconds)).scaleb(3).normalize(), "f")

@@ -1,4 +1,4 @@
-"""The command line: `llmreplay demo`, `show`, `check`.
+"""The command line: `llmreplay demo`, `show`, `check`, `convert`.
 
 Rules:
 
@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from llmreplay.cli._check import check
+from llmreplay.cli._convert import convert
 from llmreplay.cli._demo import demo
 from llmreplay.cli._show import show
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(show)
 app.command()(check)
+app.command()(convert)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer calls it with the value of the option

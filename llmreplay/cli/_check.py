@@ -10,15 +10,15 @@ Rules:
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from llmreplay.cli._files import below
 from llmreplay.cli._terminal import NoColor, console, count, print_json, tell
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_ENDINGS = (".yaml", ".yml", ".json")
-_PASSED_OVER = frozenset({"node_modules", "__pycache__"})
+_ENDINGS = (".yaml", ".yml", ".json", ".har")
 _MANY = 20
 # What opens a document of the native format: it tells a cassette that has lost its head.
-_OPENING = re.compile(rb"^--- # [0-9a-f]{16}\.[0-9a-f]{16} [0-9a-f]{16}$", re.MULTILINE)
+_OPENING = re.compile(rb"^--- # (?:[0-9a-f]{16}\.){1,2}[0-9a-f]{16} [0-9a-f]{16}$", re.MULTILINE)
 
 
 @dataclass
@@ -91,8 +90,8 @@ def check(  # noqa: PLR0913  options of a command, each by name
 ) -> None:
     """Find secrets, damage and hand edits in cassettes; made for CI.
 
-    Folders are searched for cassettes named *.yaml, *.yml or *.json; hidden
-    folders and other files are passed over. Problems are secrets, and files that
+    Folders are searched for cassettes named *.yaml, *.yml, *.json or *.har;
+    hidden folders and other files are passed over. Problems are secrets, and files that
     cannot be read. The values of environment variables named like a secret are
     searched for too. An exchange that was edited by hand since it was recorded
     is fine: it is a warning, which --fix takes away.
@@ -138,20 +137,11 @@ def _files(paths: Sequence[Path]) -> list[tuple[Path, bool]]:
     files: dict[Path, bool] = {}
     for path in paths:
         if path.is_dir():
-            for found in _below(path):
+            for found in below(path, _ENDINGS):
                 files.setdefault(found, False)
         else:
             files[path] = True
     return list(files.items())
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))
-        for name in sorted(names):
-            # Neither pipes nor links to nowhere.
-            if name.lower().endswith(_ENDINGS) and (found := Path(place, name)).is_file():
-                yield found
 
 
 def _all_checked(err: Console, files: list[tuple[Path, bool]], *, fix: bool) -> Iterator[_Checked | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from llmreplay.matching._explain import Candidate, Difference, Mismatch, explain
 from llmreplay.matching._index import Index
-from llmreplay.matching._keys import Ignore, Key, exact_key, key, loose_key, parse_ignore
+from llmreplay.matching._keys import Ignore, Key, exact_key, key, loose_key, parse_ignore, verbatim_key
 
 __all__ = [
     "Candidate",
@@ -24,4 +24,5 @@ __all__ = [
     "key",
     "loose_key",
     "parse_ignore",
+    "verbatim_key",
 ]

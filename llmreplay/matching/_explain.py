@@ -131,8 +131,18 @@ class Mismatch:
 _ADDRESS = ("method", "url.scheme", "url.host", "url.port", "url.path")
 
 
-def explain(request: Request, recorded: Sequence[tuple[Request, bool]], ignore: Ignore = NOTHING) -> Mismatch:
-    """Compare a request with the recorded ones, given in order with whether each was played."""
+def explain(
+    request: Request,
+    recorded: Sequence[tuple[Request, bool]],
+    ignore: Ignore = NOTHING,
+    *,
+    numbers: Sequence[int] = (),
+    total: int | None = None,
+) -> Mismatch:
+    """Compare a request with the recorded ones, given in order with whether each was played.
+
+    Where these are only some of them, `numbers` says which, from 1, and `total` how many there are.
+    """
     said = content(request, ignore)
     ranked: list[tuple[float, int]] = []
     for at, (other, played) in enumerate(recorded):
@@ -144,8 +154,8 @@ def explain(request: Request, recorded: Sequence[tuple[Request, bool]], ignore: 
     for _, negative in ranked[: _OTHERS + 1]:
         other, played = recorded[-negative]
         found = tuple(_without_noise(list(_differences(request, said, other, ignore))))
-        candidates.append(Candidate(1 - negative, played, found))
-    return Mismatch(len(recorded), tuple(candidates))
+        candidates.append(Candidate(numbers[-negative] if numbers else 1 - negative, played, found))
+    return Mismatch(len(recorded) if total is None else total, tuple(candidates))
 
 
 def _likeness(request: Request, said: Any, other: Request, other_said: Any, ignore: Ignore) -> float:

@@ -9,6 +9,8 @@ Rules:
 * The *exact* key takes generated ids as they are spelled; the *loose* key takes them only as equal
   or different: each is replaced by the number of its first appearance. A request is looked up by
   its exact key first, so that loosening never takes the answer of another request.
+* Before both comes the *verbatim* key: a request that is spelled as a recorded one, byte for byte, has
+  the exact key of that one, and need not be parsed for it.
 * What was redacted is equal to whatever else was redacted.
 * `ignore` widens both keys, path by path.
 """
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
 
     from llmreplay.exchange import Request
 
-__all__ = ["GENERATED", "Ignore", "Key", "content", "exact_key", "key", "loose_key", "parse_ignore"]
+__all__ = ["GENERATED", "Ignore", "Key", "content", "exact_key", "key", "loose_key", "parse_ignore", "verbatim_key"]
 
 GENERATED = re.compile(
     r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"
+    # A random UUID without its dashes, told from a digest by its version: openai-agents has one in each run.
+    r"|(?<![0-9a-f])[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}(?![0-9a-f])"
     r"|\b(?:call|toolu|srvtoolu|tooluse|chatcmpl|cmpl|msg|resp|rs|fc|run|req|gen|item|thread|step|batch|file|pyd_ai|lc)"
     r"[_-]+(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{8,}",
 )
@@ -138,6 +142,16 @@ def exact_key(request: Request, ignore: Ignore = NOTHING) -> str:
 def loose_key(request: Request, ignore: Ignore = NOTHING) -> str:
     """Return the loose key alone."""
     return _digest(_loosened(canonical(request, ignore)))
+
+
+def verbatim_key(request: Request) -> str:
+    """Return the key of a request as it is spelled: of equal ones, every byte of the body is the same.
+
+    It needs no parsing. That of a recorded request is of what was left of it by redaction, so that it
+    tells nothing of a secret; a request that has one is found by its exact key.
+    """
+    address = f"{request.method}\n{request.url}\n".encode("utf-8", "surrogatepass")
+    return blake2b(address + request.body, digest_size=8).hexdigest()
 
 
 def canonical(request: Request, ignore: Ignore = NOTHING) -> str:

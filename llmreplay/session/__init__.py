@@ -2,6 +2,7 @@
 
 decide(request, edge)       asks the sessions that are open, the innermost first
 Session                     one cassette (or script) in use, and all that happened to it
+TapedSession                a tape in use, which decides by its own manners
 Take                        one exchange while it is being recorded
 current()                   the session of this task, thread or process
 """
@@ -21,10 +22,12 @@ from llmreplay.session._context import (
 from llmreplay.session._decisions import Forward, PassOn, Replay, Split
 from llmreplay.session._session import Answerer, RecordMode, Session, Tally, Unused, is_loopback
 from llmreplay.session._take import Take
+from llmreplay.session._taped import Keep, Tape, TapedSession
 
 __all__ = [
     "Answerer",
     "Forward",
+    "Keep",
     "PassOn",
     "RecordMode",
     "Replay",
@@ -32,6 +35,8 @@ __all__ = [
     "Split",
     "Take",
     "Tally",
+    "Tape",
+    "TapedSession",
     "Unused",
     "block",
     "current",

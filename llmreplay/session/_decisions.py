@@ -10,15 +10,17 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from llmreplay import codecs
 from llmreplay.errors import OptionError, Refusal
+from llmreplay.exchange import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmreplay.exchange import Exchange, Response
+    from llmreplay.cassette import Call
+    from llmreplay.exchange import Exchange, Failure
     from llmreplay.session._session import Session
     from llmreplay.session._take import Take
 
@@ -31,14 +33,29 @@ at places chosen by a seed."""
 _SEEDED_SIZES = (1, 16)
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """The answer to a request is this exchange, played at a pace and cut as wanted."""
+class Replay(NamedTuple):
+    """The answer to a request is what came of this call, played at a pace and cut as wanted."""
 
-    exchange: Exchange
+    call: Call
+    outcome: Response | Failure
     session: Session
     speed: float = 0.0
     split: Split = None
+
+    @property
+    def exchange(self) -> Exchange:
+        """The whole exchange, which is put together for that."""
+        return self.call.exchange
+
+    @property
+    def response(self) -> Response | None:
+        """The response, None if there was a failure in its place."""
+        return self.outcome if isinstance(self.outcome, Response) else None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the body is played as it was cut, and without waiting."""
+        return not self.speed and self.split is None
 
     def wait(self, delay: float) -> float:
         """Return how long to wait where the recording waited `delay` seconds."""
@@ -46,7 +63,7 @@ class Replay:
 
     def pieces(self) -> Iterator[tuple[bytes, float]]:
         """Yield the body in pieces, each with the seconds to wait before it."""
-        response = self.exchange.response
+        response = self.response
         if response is None:
             return
         if self.split is None:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from llmreplay import codecs
+from llmreplay.cassette import Call
 from llmreplay.errors import (
     LiveCallBlocked,
     LLMReplayError,
@@ -32,7 +33,7 @@ from llmreplay.errors import (
     UnusedExchanges,
     UnusedTurns,
 )
-from llmreplay.matching import Index, exact_key, explain, loose_key, parse_ignore
+from llmreplay.matching import Index, exact_key, explain, loose_key, parse_ignore, verbatim_key
 from llmreplay.redaction import Redaction
 from llmreplay.session import _report
 from llmreplay.session._decisions import Forward, PassOn, Replay, Split, checked_speed, checked_split
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmreplay.cassette import Cassette
-    from llmreplay.exchange import Exchange, Request
+    from llmreplay.exchange import Exchange, Failure, Request, Response
 
 RecordMode = Literal["none", "once", "new_episodes", "all", "rewrite"]
 """Replay only; record what has no cassette yet; add what is missing; ask everything anew, keeping
@@ -53,6 +54,9 @@ Unused = Literal["fail", "warn", "ignore"]
 """What exchanges that nobody asked for do to a session that only replays."""
 
 R = TypeVar("R", bound=Refusal)
+
+# How many recorded requests are looked at closely to say which one was meant.
+_COMPARED = 8
 
 
 def is_loopback(host: str) -> bool:
@@ -105,6 +109,7 @@ class Session:
         redaction: what may not reach the disk.
         remedy: how a person records anew, as a command or a line of code.
         script: answers model calls in place of the cassette.
+        skip: places in the cassette that are no business of this session.
     """
 
     def __init__(  # noqa: PLR0913  the options of use_cassette, each by name
@@ -123,6 +128,7 @@ class Session:
         redaction: Redaction | None = None,
         remedy: str = "",
         script: Answerer | None = None,
+        skip: Iterable[int] = (),
     ) -> None:
         self.cassette = cassette
         self.record = _one_of("record", record, RecordMode)
@@ -143,18 +149,17 @@ class Session:
         self.aside: Path | None = None
         self.refusals: list[Refusal] = []
         cassette._refusals = self.refusals  # noqa: SLF001  a test may clear what it expected
-        self.replayed: list[Exchange] = []
         self._lock = threading.RLock()
         self._records_everything = record in ("all", "rewrite") or (record == "once" and fresh)
         self._records_misses = self._records_everything or record == "new_episodes"
-        self._index = Index([] if self._records_everything else cassette.keys(self.ignore, self.redaction))
+        keys = [] if self._records_everything else cassette.keys(self.ignore, self.redaction)
+        self._index = Index(keys, verbatim=cassette.verbatim_keys() if keys else ())
+        self._index.played.update(skip)
         self._next = 0
         self._finished = self._told = False
         self._takes: dict[int, Take] = {}
         self._taken: dict[int, Exchange] = {}
-        self._calls: dict[int, Exchange] = {}
-        # The place in the cassette of each exchange that was played, all of which `_calls` keeps alive.
-        self._numbers: dict[int, int] = {}
+        self._calls: dict[int, Call] = {}
         cassette._faults.replayed = not self._records_everything  # noqa: SLF001  else no fault is ever met
         cassette._calls = self._calls  # noqa: SLF001  the cassette shows what this session did
 
@@ -167,6 +172,11 @@ class Session:
     def live(self) -> bool:
         """Whether requests of this session may go to the network."""
         return self._records_misses or self.network == "allow"
+
+    @property
+    def replayed(self) -> list[Exchange]:
+        """The exchanges that were played, in order."""
+        return [call.exchange for number, call in sorted(self._calls.items()) if number not in self._taken]
 
     def allows(self, host: str) -> bool:
         """Tell whether a host may be reached although nothing is recorded."""
@@ -184,32 +194,56 @@ class Session:
 
     def _decided(self, request: Request, edge: str) -> Replay | Forward | PassOn:
         called = codecs.is_llm_call(request)
-        if self.allows(request.host) or (not called and (self.only == "llm" or is_loopback(request.host))):
+        allowed = bool(self.allowed_hosts) and self.allows(request.host)
+        if allowed or (not called and (self.only == "llm" or is_loopback(request.host))):
             return PassOn()
         if self.script is not None:
             return self._scripted(request) if called else PassOn()
         if self._records_everything:
             return self._forward(request, edge, model_call=called)
+        verbatim = verbatim_key(request)
+        with self._lock:
+            at = self._index.take_verbatim(verbatim)
+            if at is not None:
+                return self._played(at, request)
         shown = self.redaction.request(request)
         with self._lock:
             at = self._index.take(exact_key(shown, self.ignore), lambda: loose_key(shown, self.ignore))
             if at is not None:
-                return self._played(at, shown)
+                return self._played(at, request, shown)
         if self._records_misses:
             return self._forward(request, edge, model_call=called)
         if called:
             raise self._unmatched(shown)
         return PassOn(lambda blocked: self._unmatched_after_all(shown, blocked))
 
-    def _played(self, at: int, request: Request) -> Replay:
+    def _played(self, at: int, request: Request, shown: Request | None = None) -> Replay:
+        """Answer a request from a place; without `shown` it is spelled as the one recorded there."""
+        if self.cassette.interferes(at):
+            return self._interfered(at, shown or self.redaction.request(request))
+        if shown is None:
+            # Of its own it has only the headers: the rest is in the file, and need not be in memory too.
+            call = Call(request.headers, at + 1, self._as_recorded)
+        else:
+            call = Call(shown, at + 1, self._as_shown)
+        return self._play(call, self.cassette.outcome(at))
+
+    def _as_recorded(self, call: Call) -> Exchange:
+        request = replace(self.cassette.asked(call.number - 1), headers=call.kept)
+        return self.cassette.answer(call.number - 1, self.redaction.request(request))
+
+    def _as_shown(self, call: Call) -> Exchange:
+        return self.cassette.answer(call.number - 1, call.kept)
+
+    def _interfered(self, at: int, request: Request) -> Replay:
         try:
             fault = self.cassette.interruption(at, request)
         except Refusal as refusal:
             raise self.refuse(refusal)  # noqa: B904  it is the same one, kept
         if fault is None:
-            return self._play(self.cassette.answer(at, request), at + 1)
+            return self._play(Call(self.cassette.answer(at, request), at + 1))
         self._index.put_back(at)
-        return self._play(fault)
+        return self._play(Call(fault))
 
     def refuse(self, refusal: R) -> R:
         """Keep a refusal, so that no `except` of the code under test can hide it."""
@@ -225,7 +259,7 @@ class Session:
 
     def recording_ended(self, exchange: Exchange) -> RecordingEnded:
         """Return the refusal to a client that reads on where the recorded one had left."""
-        number = self._numbers.get(id(exchange))
+        number = next((call.number for call in self._calls.values() if call.holds(exchange)), None)
         message = _report.recording_ended(exchange, number, self._where(), self.remedy)
         return self.refuse(RecordingEnded(message, request=exchange.request))
 
@@ -271,6 +305,11 @@ class Session:
             return UnusedTurns(_report.unused_turns(self.script.left), unused=self.script.left)
         return None
 
+    @property
+    def played(self) -> frozenset[int]:
+        """The places in the cassette, from 0, of the exchanges that were played."""
+        return frozenset(self._index.played)
+
     def leftovers(self) -> list[tuple[int, Exchange]]:
         """Return the exchanges that a replaying session did not play, with their numbers from 1."""
         if self._records_misses or self.script is not None:
@@ -296,7 +335,7 @@ class Session:
         if self.script is None:  # pragma: no cover  asked by the caller
             raise ValueError("there is no script")
         try:
-            return self._play(self.script.answer(request))
+            return self._play(Call(self.script.answer(request)))
         except Refusal as refusal:
             self.refuse(refusal)
             raise
@@ -306,14 +345,11 @@ class Session:
         self._next += 1
         return number
 
-    def _play(self, exchange: Exchange, number: int | None = None) -> Replay:
+    def _play(self, call: Call, outcome: Response | Failure | None = None) -> Replay:
         with self._lock:
-            self._calls[self._reserve()] = exchange
-            if number is not None:
-                self._numbers[id(exchange)] = number
+            self._calls[self._reserve()] = call
             self.tally.replayed += 1
-            self.replayed.append(exchange)
-        return Replay(exchange, self, self.speed, self.split)
+        return Replay(call, outcome or call.outcome, self, self.speed, self.split)
 
     def _forward(self, request: Request, edge: str, *, model_call: bool) -> Forward:
         with self._lock:
@@ -325,14 +361,15 @@ class Session:
         with self._lock:
             self._takes.pop(number, None)
             if not self._finished:
-                self._calls[number] = self._taken[number] = exchange
+                self._calls[number], self._taken[number] = Call(exchange), exchange
                 self.tally.recorded += 1
 
     def _write(self, *, failed: bool) -> None:
         if not self._taken:
             return
         for number in sorted(self._taken):
-            self._calls[number] = self._taken[number] = self.redaction.exchange(self._taken[number])
+            exchange = self.redaction.exchange(self._taken[number])
+            self._calls[number], self._taken[number] = Call(exchange), exchange
         taken = [self._taken[number] for number in sorted(self._taken)]
         if failed and self.cassette.path is not None:
             from llmreplay.cassette import Cassette  # noqa: PLC0415  only a failed recording needs another
@@ -346,15 +383,13 @@ class Session:
 
     def _unmatched(self, request: Request) -> UnmatchedRequest:
         with self._lock:
-            recorded = (
-                []
-                if self._records_everything
-                else [
-                    (self.redaction.request(exchange.request), at in self._index.played)
-                    for at, exchange in enumerate(self.cassette.exchanges)
-                ]
-            )
-        mismatch = explain(request, recorded, self.ignore)
+            total = len(self._index.keys)
+            places = self.cassette.nearest(request, self._index.played, _COMPARED) if total else []
+            recorded = [
+                (self.redaction.request(self.cassette.asked(at)), at in self._index.played) for at in places
+            ]
+        numbers = [at + 1 for at in places]
+        mismatch = explain(request, recorded, self.ignore, numbers=numbers, total=total)
         message = _report.unmatched(request, mismatch, self._where(), self.remedy)
         return self.refuse(UnmatchedRequest(message, request=request, mismatch=mismatch))
 

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from llmreplay import Cassette, Script
     from llmreplay.clock import Clock
     from llmreplay.session import Session
+    from pytest_llmreplay._orphans import Account
 
 RECORD_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 UNUSED = ("fail", "warn", "ignore")
 NETWORK = ("block", "allow")
+ORPHANS = ("ignore", "warn", "fail")
 _MARKER = (
     "llm_cassette(path=None, record=None, ignore=(), unused='fail', speed=0, split=None, only=None, "
-    "allowed_hosts=(), redact=(), keep_headers=()): "
+    "allowed_hosts=(), redact=(), keep_headers=(), max_age=None, scope='function'): "
     "replay the model calls of a test from a cassette, or record them"
 )
 
@@ -38,6 +41,9 @@ _OUTCOMES = pytest.StashKey[list[str]]()
 _COUNTS = pytest.StashKey[dict[str, int]]()
 _OWNERS = pytest.StashKey[dict[str, str]]()
 _RECORDED = pytest.StashKey[set["Path"]]()
+_DESELECTED = pytest.StashKey[bool]()
+_KEPT = pytest.StashKey[list[str]]()
+_ACCOUNT = pytest.StashKey["Account"]()
 
 # What a mode does to a file that an earlier test of the same run has recorded: tests may share one.
 _LATER = {"rewrite": "all", "once": "new_episodes"}
@@ -68,10 +74,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="HOST",
         help="a host that tests may reach live while they replay; may be given several times",
     )
+    group.addoption(
+        "--llm-orphans",
+        choices=ORPHANS,
+        help="what cassettes do that no test uses, and exchanges that none asks for (default: ignore)",
+    )
+    group.addoption(
+        "--llm-max-age",
+        metavar="SPAN",
+        help="how old a recorded exchange may be that is replayed, such as 12h, 90d or 8w",
+    )
     parser.addini("llm_record", f"one of {', '.join(RECORD_MODES)}", default="none")
     parser.addini("llm_unused", f"one of {', '.join(UNUSED)}", default="fail")
     parser.addini("llm_network", f"one of {', '.join(NETWORK)}", default="block")
+    parser.addini("llm_orphans", f"one of {', '.join(ORPHANS)}", default="ignore")
+    parser.addini(
+        "llm_max_age", "how old a recorded exchange may be that is replayed, such as 90d", default=""
+    )
     parser.addini("llm_allow_host", "hosts that tests may reach live while they replay", type="linelist")
+    parser.addini(
+        "llm_vcr", "stand in for pytest-recording: its markers, fixtures and options", type="bool", default=False
+    )
     parser.addini("llm_redact", "regular expressions of secrets of your own", type="linelist")
     parser.addini(
         "llm_cassette_dir",
@@ -80,16 +103,69 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Stand in for pytest-recording where the ini file says so, before any conftest is read."""
+    if early_config.getini("llm_vcr"):
+        from pytest_llmreplay import _vcr  # noqa: PLC0415  what else it would bring is not asked for
+
+        _vcr.join(early_config.pluginmanager)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and refuse ini values that mean nothing."""
     config.addinivalue_line("markers", _MARKER)
     config.stash[_COUNTS] = {}
     config.stash[_OWNERS] = {}
     config.stash[_RECORDED] = set()
-    for name, choices in (("llm_record", RECORD_MODES), ("llm_unused", UNUSED), ("llm_network", NETWORK)):
+    config.stash[_KEPT] = []
+    for name, choices in (
+        ("llm_record", RECORD_MODES),
+        ("llm_unused", UNUSED),
+        ("llm_network", NETWORK),
+        ("llm_orphans", ORPHANS),
+    ):
         value = config.getini(name)
         if value not in choices:
             raise pytest.UsageError(f"ini key {name} is {value!r}; expected one of {', '.join(choices)}")
+    if _orphans_wanted(config) != "ignore":
+        from pytest_llmreplay import _orphans  # noqa: PLC0415  only a run that asks for it pays
+
+        config.stash[_ACCOUNT] = _orphans.Account(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the account of cassettes out again: a process may have more than one run."""
+    if account := _account(config):
+        account.close()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note that a part of the tests does not run: what nobody asks for may be theirs."""
+    config = items[0].config
+    config.stash[_DESELECTED] = True
+    if account := _account(config):
+        account.deselected(len(items))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note whose cassettes are to be accounted for."""
+    if account := _account(session.config):
+        account.collected(session.items)
+
+
+def _account(config: pytest.Config) -> Account | None:
+    return config.stash.get(_ACCOUNT, None)
+
+
+def _run(config: pytest.Config) -> str | None:
+    """Return the name of this run if it has several processes, as xdist gives it."""
+    found: str | None = getattr(config, "workerinput", {}).get("testrunuid")
+    return found
+
+
+def _orphans_wanted(config: pytest.Config) -> str:
+    return str(config.getoption("llm_orphans") or config.getini("llm_orphans"))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -141,8 +217,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     failed = "failed" in item.stash[_OUTCOMES]
     complaints = [str(told) for session in sessions if (told := session.complaint(failed=failed))]
     if complaints:
+        from pytest_llmreplay import _shared  # noqa: PLC0415  see the rules on top
+
         for session in sessions:
-            session.acknowledge()
+            _shared.judge(item, session)
         pytest.fail("\n\n".join(complaints), pytrace=False)
     return result
 
@@ -214,14 +292,19 @@ def llm_clock() -> Iterator[Clock]:
 def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:
     __tracebackhide__ = True
     from llmreplay import use  # noqa: PLC0415  see the rules on top
+    from llmreplay.cassette import runs  # noqa: PLC0415
     from llmreplay.errors import LLMReplayError  # noqa: PLC0415
-    from pytest_llmreplay import _options  # noqa: PLC0415
+    from pytest_llmreplay import _options, _shared  # noqa: PLC0415
 
     try:
-        path, options = _options.of(item, redact, item.config.stash[_OWNERS])
-        if path in item.config.stash[_RECORDED]:
+        path, options, scope = _options.of(item, redact, item.config.stash[_OWNERS])
+        run = _run(item.config)
+        if path in item.config.stash[_RECORDED] or (run and runs.began(path, run)):
             options["record"] = _LATER.get(options["record"], options["record"])
-        session = use.open_session(path, **options)
+        if scope == "function":
+            session = use.open_session(path, **options)
+        else:
+            session = _shared.resume(item, path, options, scope, partial(_done, item.config, None))
     except (LLMReplayError, pytest.UsageError) as misuse:
         told = f"{item.nodeid} cannot use its cassette: {misuse}"
     else:
@@ -240,19 +323,33 @@ def _opened(item: pytest.Item, session: Session) -> Session:
 
 def _close(item: pytest.Item, session: Session) -> None:
     __tracebackhide__ = True
-    from llmreplay import codecs, use  # noqa: PLC0415
+    from llmreplay import use  # noqa: PLC0415
     from llmreplay.errors import LLMReplayError  # noqa: PLC0415
+    from pytest_llmreplay import _shared  # noqa: PLC0415
 
     item.stash[_SESSIONS].remove(session)
     if not item.stash[_SESSIONS]:
         del vars(item)["addfinalizer"]
     complaint = ""
     failed = not _went_well(item.stash[_OUTCOMES], session)
+    if _shared.holds(item, session):
+        if complaint := _shared.suspend(item, session, failed=failed):
+            pytest.fail(complaint, pytrace=False)
+        return
     try:
         use.close(session, failed=failed)
     except LLMReplayError as error:
         complaint = str(error)
-    counts = item.config.stash[_COUNTS]
+    _done(item.config, item, session, complaint)
+
+
+def _done(config: pytest.Config, item: pytest.Item | None, session: Session, complaint: str) -> None:
+    """Account for a session that is over, and raise what it has to complain of."""
+    __tracebackhide__ = True
+    from llmreplay import codecs  # noqa: PLC0415
+    from llmreplay.cassette import runs  # noqa: PLC0415
+
+    counts = config.stash[_COUNTS]
     done = {
         "replayed" if session.script is None else "scripted": session.tally.replayed,
         "recorded": session.tally.recorded,
@@ -264,9 +361,14 @@ def _close(item: pytest.Item, session: Session) -> None:
     path = session.cassette.path
     if session.aside is not None:
         told = f"The test did not pass: what it recorded is kept in {session.aside}; {path} is as it was."
-        item.add_report_section("teardown", "llmreplay", told)
+        if item is None:
+            config.stash[_KEPT].append(told.replace("The test", "A test that shares its cassette"))
+        else:
+            item.add_report_section("teardown", "llmreplay", told)
     elif session.tally.recorded and path is not None:
-        item.config.stash[_RECORDED].add(path)
+        config.stash[_RECORDED].add(path)
+        if run := _run(config):
+            runs.begin(path, run)
     if complaint:
         pytest.fail(complaint, pytrace=False)
 
@@ -316,11 +418,19 @@ def _failed(item: pytest.Item, error: BaseException) -> None:
         _verdict.tell(session, error, item.config)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Under xdist, send a worker's numbers to the controller."""
-    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    """Under xdist, send a worker's numbers to the controller; judge what no test used."""
+    config = session.config
+    account = _account(config)
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if output is not None:
-        output["llmreplay"] = session.config.stash[_COUNTS]
+        output["llmreplay"] = config.stash[_COUNTS]
+        output["llmreplay-kept"] = config.stash[_KEPT]
+        if account is not None:
+            output["llmreplay-account"] = account.sent()
+    elif account is not None and _orphans_wanted(config) == "fail" and account.accuses():
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -330,11 +440,18 @@ def pytest_testnodedown(node: Any) -> None:
     # A worker that crashed has no output.
     for name, number in getattr(node, "workeroutput", {}).get("llmreplay", {}).items():
         counts[name] = counts.get(name, 0) + number
+    node.config.stash[_KEPT] += getattr(node, "workeroutput", {}).get("llmreplay-kept", [])
+    sent = getattr(node, "workeroutput", {}).get("llmreplay-account")
+    if sent is not None and (account := _account(node.config)):
+        account.add(sent)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say in one line what was replayed, recorded and refused."""
     counts = config.stash[_COUNTS]
+    account = _account(config)
+    for line in [*config.stash[_KEPT], *(account.told() if account else ())]:
+        terminalreporter.write_line(f"llmreplay: {line}")
     if not any(counts.values()):
         return
     told = [

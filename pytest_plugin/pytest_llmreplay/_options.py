@@ -22,23 +22,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["file_name", "of"]
+__all__ = ["file_name", "of", "shares"]
 
 _LISTS = ("ignore", "allowed_hosts", "redact", "keep_headers")
-_KNOWN = ("path", "record", "ignore", "unused", "speed", "split", "only", *_LISTS[1:])
+_KNOWN = ("path", "record", "ignore", "unused", "speed", "split", "only", "max_age", "scope", *_LISTS[1:])
+_SCOPES = ("function", "class", "module", "package", "session")
 _LONGEST = 120
 _UNFIT = re.compile(r"[^A-Za-z0-9_.=,+@\[\]-]+")
 
 
-def of(item: pytest.Item, redact: Iterable[Any], owners: dict[str, str]) -> tuple[Path, dict[str, Any]]:
-    """Return where the cassette of a test is, and the options to open it with.
+def of(item: pytest.Item, redact: Iterable[Any], owners: dict[str, str]) -> tuple[Path, dict[str, Any], str]:
+    """Return where the cassette of a test is, the options to open it with, and which tests share it.
 
     `owners` remembers which test a path was given to, so that no two get the same one by their names.
     Raises `pytest.UsageError` for a marker that means nothing.
     """
     config = item.config
     marked = _marked(item)
-    given = marked.pop("path", None)
+    given, scope = marked.pop("path", None), marked.pop("scope", "function")
+    if scope not in _SCOPES:
+        raise pytest.UsageError(
+            f"scope of the marker llm_cassette is {scope!r}; expected one of {', '.join(_SCOPES)}"
+        )
+    if scope != "function" and given is None:
+        raise pytest.UsageError(f"the marker llm_cassette has scope={scope!r}: give the cassette a path, too")
     path = _named(item, owners) if given is None else _given(item, given)
     hosts = [*config.getini("llm_allow_host"), *config.getoption("llm_allow_host")]
     # Starting over would take the recordings of the others out of a cassette that tests share.
@@ -50,9 +57,20 @@ def of(item: pytest.Item, redact: Iterable[Any], owners: dict[str, str]) -> tupl
         "network": config.getoption("llm_network") or config.getini("llm_network"),
         "allowed_hosts": [*hosts, *marked.get("allowed_hosts", ())],
         "redact": [*redact, *marked.get("redact", ())],
+        "max_age": config.getoption("llm_max_age")
+        or marked.get("max_age")
+        or config.getini("llm_max_age")
+        or None,
         "remedy": f"pytest --llm-record={anew} {shlex.quote(item.nodeid)}",
     }
-    return path, options
+    return path, options, scope
+
+
+def shares(item: pytest.Item, path: Path, scope: str) -> bool:
+    """Tell whether a test takes from a cassette that is shared."""
+    marked = _marked(item)
+    given = marked.get("path")
+    return marked.get("scope") == scope and given is not None and _given(item, given) == path
 
 
 def _marked(item: pytest.Item) -> dict[str, Any]:

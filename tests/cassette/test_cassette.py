@@ -78,8 +78,8 @@ def test_a_cassette_without_a_path_asks_for_one():
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(OptionError, match="llmreplay or vcr"):
-        Cassette().save(tmp_path / "x.yaml", format="har")
+    with pytest.raises(OptionError, match="llmreplay, vcr or har"):
+        Cassette().save(tmp_path / "x.yaml", format="httprr")
 
 
 def test_a_cassette_saved_for_vcrpy_is_loaded_again(tmp_path):

@@ -67,8 +67,8 @@ def test_nothing_is_recorded_into_it(path, changes, is_loaded) -> None:
         cassette.commit(taken, changes, Redaction())
 
     assert str(caught.value) == (
-        f"{path} has the format httprr, which llmreplay reads and does not write.\n\nTo fix this:\n"
-        f'  * Convert it, and record to what you get: load("{path}").save("….yaml")'
+        f"{path} has the format httprr, which llmreplay reads and does not record to.\n\nTo fix this:\n"
+        f"  * Convert it, and record to what you get: llmreplay convert {path} --out FOLDER"
     )
     assert path.read_bytes() == TRACE
 
@@ -83,7 +83,7 @@ def test_nothing_is_recorded_in_its_place_after_it_went_away(path) -> None:
 
 
 def test_it_is_not_repaired_and_the_damage_is_told_if_there_is_any(path) -> None:
-    with pytest.raises(CassetteError, match="which llmreplay reads and does not write"):
+    with pytest.raises(CassetteError, match="which llmreplay reads and does not record to"):
         repair(path)
     path.write_bytes(TRACE[:-1])
     with pytest.raises(BrokenCassette, match="is a damaged trace of httprr"):
@@ -102,7 +102,8 @@ def test_it_is_not_repaired_and_the_damage_is_told_if_there_is_any(path) -> None
         b'{"type":"response.created"}\n{"type":"response.completed"}\n',
         b"version: 1\ninteractions:\n- kind: message\n  direction: received\n  data: {}\n",
         b"version: 1\ninteractions:\n- request_sample:\n    json: {}\n  response_sample: {}\n",
-        b'{"request": {"method": "POST", "url": "http://h/"}, "response": {"status": {"code": 200}}}',
+        b'{"request": {"method": "POST", "body": "x"}, "response": {"status": {"code": 200}}}',
+        b"\x1f\x8b no gzip",
         b"",
     ],
 )
@@ -117,5 +118,8 @@ def test_a_file_that_holds_no_exchanges_over_http_is_no_cassette(tmp_path, data)
         f"{path} is no cassette that llmreplay reads.\n"
         "  known: the native format (a line `llmreplay: 1` at the top), vcrpy's (`interactions:`),\n"
         "  Ruby's VCR and R's vcr (`http_interactions:`), go-vcr (`interactions:` with a `url` each),\n"
-        "  httprr (`httprr trace v1`), nock (a JSON list with `scope`), HAR (`log` with `entries`)"
+        "  cassetter (`interactions:`, a `type` in each body), LangChain's (gzip of `requests:` and\n"
+        "  `responses:`), httprr (`httprr trace v1`), nock (a JSON list with `scope`), HAR (`log` with\n"
+        "  `entries`), Datadog's test agent (JSON with `request` and `response`)\n\nTo fix this:\n"
+        f'  * Is it a response alone? Say where it came from: load("{path}", url="https://…")'
     )

@@ -161,3 +161,97 @@ def test_no_lock_file_is_left_beside_the_cassette(tmp_path):
         pass
 
     assert list(tmp_path.iterdir()) == []
+
+
+APPENDER = """
+import os, signal, sys
+from pathlib import Path
+from llmreplay.cassette import _store
+
+path, at, data = Path(sys.argv[1]), int(sys.argv[2]), b"new\\n" * 500_000
+calls = 0
+
+def die(event=None, arguments=None):
+    global calls
+    if event in (None, "open", "os.remove", "os.truncate"):
+        calls += 1
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def finish(file, place, whole):
+    # The write itself is cut into pieces, and the process dies between any two of them.
+    file.seek(place)
+    for start in range(0, len(whole), 300_000):
+        die()
+        file.write(whole[start : start + 300_000])
+        file.flush()
+    die()
+    file.truncate()
+
+_store._finish = finish
+sys.addaudithook(die)
+_store.append(path, int(sys.argv[3]), data)
+os.write(1, b"%d" % calls)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this platform")
+def test_a_process_killed_while_it_appends_is_made_good_by_the_next_one(tmp_path):
+    path = tmp_path / "x.yaml"
+    old, new = OLD + b"...\n", OLD + NEW
+    seen, halves = set(), 0
+    for at in range(1, 40):
+        path.write_bytes(old)
+        command = [sys.executable, "-c", APPENDER, str(path), str(at), str(len(OLD))]
+        writer = subprocess.run(command, check=False, capture_output=True)
+        halves += path.read_bytes() not in (old, new)
+        _store.mend(path)
+        content = path.read_bytes()
+        assert content in (old, new), f"half a file, killed at operation {at}"
+        assert [entry.name for entry in tmp_path.iterdir()] == ["x.yaml"]
+        seen.add(content == new)
+        if writer.returncode == 0:
+            break
+        assert writer.returncode == -signal.SIGKILL, writer.stderr.decode()
+    else:
+        pytest.fail("the writer was never let live")
+
+    assert seen == {True, False}
+    assert halves > 2
+
+
+def test_a_journal_that_belongs_to_another_file_is_thrown_away(tmp_path, monkeypatch):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(OLD + b"...\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(_store, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            _store.append(path, len(OLD), b"new\n...\n")
+    path.write_bytes(b"checked out\n" * 1000)
+
+    _store.mend(path)
+
+    assert path.read_bytes() == b"checked out\n" * 1000
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.yaml"]
+
+
+def test_a_journal_of_a_file_that_is_gone_or_half_a_journal_is_thrown_away(tmp_path):
+    journal = tmp_path / ".x.yaml.journal"
+    journal.write_bytes(b"half")
+    _store.mend(tmp_path / "x.yaml")
+    assert not journal.exists()
+
+
+def test_a_file_that_has_changed_has_another_stamp(tmp_path):
+    path = tmp_path / "x.yaml"
+    assert _store.stamp(path) is None
+    path.write_bytes(OLD)
+    before = _store.stamp(path)
+    assert before == _store.stamp(path)
+
+    _store.append(path, len(OLD), b"more\n")
+    appended = _store.stamp(path)
+    _store.replace(path, OLD)
+
+    assert len({before, appended, _store.stamp(path)}) == 3

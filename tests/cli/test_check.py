@@ -175,6 +175,18 @@ def test_a_cassette_that_lost_its_head_is_found_in_a_folder(run, saved, tmp_path
     assert f"{path}:1: broken: the head `llmreplay: 1` is missing\n" in result.stdout
 
 
+def test_an_archive_in_a_folder_is_searched_too(run, tmp_path):
+    path = tmp_path / "weather.har"
+    Cassette(two_turns()).save(path, format="har")
+    edit(path, "Be brief.", f"My key is {SECRET}.")
+
+    result = run("check", tmp_path)
+
+    assert result.exit_code == 1
+    assert f"{path}:" in result.stdout
+    assert ": secret: " in result.stdout
+
+
 def test_a_folder_without_cassettes_is_worth_a_word(run, tmp_path):
     result = run("check", tmp_path)
 

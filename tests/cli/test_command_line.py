@@ -32,11 +32,11 @@ def test_without_arguments_it_shows_its_help(run):
 
     assert bare.exit_code == asked.exit_code == 0
     assert bare.stdout.rstrip() == asked.stdout.rstrip()
-    for command in ("demo", "show", "check"):
+    for command in ("demo", "show", "check", "convert"):
         assert command in bare.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "show", "check"])
+@pytest.mark.parametrize("command", ["demo", "show", "check", "convert"])
 def test_every_command_tells_its_options_and_exit_codes(run, command):
     result = run(command, "-h")
 

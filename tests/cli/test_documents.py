@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,9 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("block", blocks(README + CASSETTES, "console"))
-def test_a_quoted_command_says_what_is_quoted(run, block, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_a_quoted_command_says_what_is_quoted(run, block, monkeypatch, tmp_path):
+    shutil.copytree(ROOT / "cassettes", tmp_path / "cassettes")
+    monkeypatch.chdir(tmp_path)
     command, _, expected = block.removeprefix("$ llmreplay ").partition("\n")
 
     assert run(*command.split()).stdout == expected

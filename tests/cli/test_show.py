@@ -364,7 +364,7 @@ def test_a_cassette_of_vcrpy_is_shown_too(run, tmp_path):
     result = run("show", path, "--json")
 
     assert [each["line"] for each in json.loads(result.stdout)] == [None, None]
-    assert json.loads(result.stdout)[0]["recorded"]["origin"] == "imported"
+    assert json.loads(result.stdout)[0]["recorded"]["origin"] == "recorded"
 
 
 def test_nothing_in_a_cassette_commands_the_terminal(run, saved):

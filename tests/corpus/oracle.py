@@ -29,6 +29,7 @@ FORMATS = {
     "httprr": "httprr",
     "nock": "nock",
     "har-yaml": "har",
+    "dd-testagent": "test-agent",
 }
 """What `MANIFEST.csv` calls the formats that `load` reads, and what `Cassette.format` does."""
 

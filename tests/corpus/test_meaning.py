@@ -97,6 +97,7 @@ def test_every_file_of_a_format_that_is_read_is_here() -> None:
         "httprr": 26,
         "nock": 9,
         "har-yaml": 1,
+        "dd-testagent": 8,
     }
 
 

@@ -45,7 +45,11 @@ def a_cassette_is_loaded_and_asked() -> None:
     cassette.cut(3, how="bang")  # type: ignore[arg-type]  # there is no such break
     cassette.save()
     cassette.save("y.yaml", format="vcr")
-    cassette.save("y.yaml", format="har")  # type: ignore[arg-type]  # there is no such format
+    cassette.save("y.har", format="har")
+    cassette.save("y.json", format="nock")  # type: ignore[arg-type]  # it is only read
+    assert_type(load("answer.sse", url="https://host/v1/responses"), Cassette)
+    assert_type(load("answer.json", url="https://host/v1/responses", request=Path("asked.json")), Cassette)
+    load("answer.json", "https://host")  # type: ignore[misc]  # by name only
 
 
 def an_exchange_means_something(exchange: Exchange) -> None:
