@@ -133,6 +133,10 @@ def conversation(*ids: str) -> Request:
         ("3f2b8c1e-0000-4000-8000-000000000001", "3f2b8c1e-0000-4000-8000-000000000002"),
         ("pyd_ai_3f2b8c1e00004000", "pyd_ai_4f2b8c1e00004000"),
         ("chatcmpl-123abcdefg", "chatcmpl-456abcdefg"),
+        (
+            "agents-sdk:run:8e294a02b8ba43ffa3dae8a7395536cb",
+            "agents-sdk:run:ef68200ccfee432098177a271cb3c859",
+        ),
     ],
 )
 def test_generated_ids_count_only_as_equal_or_different(one, other):
@@ -147,6 +151,12 @@ def test_generated_ids_count_only_as_equal_or_different(one, other):
 )
 def test_words_that_only_look_like_ids_count(word):
     assert not alike(conversation(word), conversation(word + "s"))
+
+
+def test_digests_are_no_ids():
+    assert not alike(
+        conversation("5d41402abc4b2a76b9719d911017c592"), conversation("7d793037a0760186574b0282f2f435e7")
+    )
 
 
 BODY = {
