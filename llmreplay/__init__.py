@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llmreplay.agent import Agent as Agent
+    from llmreplay.agent import tool as tool
     from llmreplay.cassette import Cassette as Cassette
     from llmreplay.cassette import load as load
     from llmreplay.completion import CompletionError as CompletionError
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
     from llmreplay.exchange import Response as Response
     from llmreplay.intercept import AsyncRecordingTransport as AsyncRecordingTransport
     from llmreplay.intercept import RecordingTransport as RecordingTransport
+    from llmreplay.model import CompletionModel as CompletionModel
+    from llmreplay.model import CompletionRequestBuilder as CompletionRequestBuilder
+    from llmreplay.model import ProviderModel as ProviderModel
+    from llmreplay.model import ReplayModel as ReplayModel
+    from llmreplay.model import ScriptedModel as ScriptedModel
     from llmreplay.script import Script as Script
     from llmreplay.script import call as call
     from llmreplay.script import cut as cut
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     from llmreplay.use import use_script as use_script
 
 _ROOMS = {
+    "agent": ("Agent", "tool"),
     "cassette": ("Cassette", "load"),
     "completion": (
         "CompletionError",
@@ -72,6 +80,7 @@ _ROOMS = {
     ),
     "exchange": ("Chunk", "Exchange", "Failure", "Request", "Response"),
     "intercept": ("AsyncRecordingTransport", "RecordingTransport"),
+    "model": ("CompletionModel", "CompletionRequestBuilder", "ProviderModel", "ReplayModel", "ScriptedModel"),
     "script": ("Script", "call", "cut", "fail", "respond", "say", "spoil", "turn"),
     "use": ("use_cassette", "use_script"),
 }
