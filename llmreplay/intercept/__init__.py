@@ -3,15 +3,17 @@
     install(), uninstall()      every edge, while at least one session is open
     RecordingTransport(inner)   an edge to put into a client by hand, where its transport is its own
 
-One module an edge: `_httpx` (httpx and httpx2; `_by_hand` wraps other transports of theirs), and
-`_socket` (the guard below all of them).
+One module an edge: `_httpx` (httpx and httpx2; `_by_hand` wraps other transports of theirs), `_aiohttp`,
+`_vcrpy` (requests, urllib3, botocore, httplib2, `http.client`, with `_tornado` for tornado), and `_socket`
+(the guard below all of them, with `_loops` for event loops). `_libraries` puts edges into libraries, also
+into those that are imported later.
 """
 
 from __future__ import annotations
 
 import threading
 
-from llmreplay.intercept import _httpx, _socket
+from llmreplay.intercept import _aiohttp, _httpx, _libraries, _loops, _socket, _vcrpy
 from llmreplay.intercept._by_hand import AsyncRecordingTransport, RecordingTransport
 
 __all__ = ["AsyncRecordingTransport", "RecordingTransport", "install", "uninstall"]
@@ -27,8 +29,11 @@ def install() -> None:
         _installed += 1
         if _installed == 1:
             _socket.install()
-        # Each time, since a library may have been installed or imported meanwhile.
+        # Each time, since somebody may have put something over them meanwhile.
         _httpx.install()
+        _aiohttp.install()
+        _vcrpy.install()
+        _loops.install()
 
 
 def uninstall() -> None:
@@ -37,5 +42,9 @@ def uninstall() -> None:
     with _lock:
         _installed -= 1
         if _installed == 0:
+            _libraries.stop_watching()
+            _loops.uninstall()
+            _vcrpy.uninstall()
+            _aiohttp.uninstall()
             _httpx.uninstall()
             _socket.uninstall()

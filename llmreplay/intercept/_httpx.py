@@ -17,17 +17,15 @@ Rules:
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmreplay import session
 from llmreplay.errors import LiveCallBlocked
-from llmreplay.exchange import Exchange, Failure, Headers, Request, Response
+from llmreplay.exchange import Failure, Headers, Request, Response
+from llmreplay.intercept import _tls
 from llmreplay.intercept._httpx_streams import (
     CANCELLED,
     GRACE,
@@ -37,6 +35,7 @@ from llmreplay.intercept._httpx_streams import (
     pause_async,
     streams_of,
 )
+from llmreplay.intercept._libraries import Patches, when_imported
 from llmreplay.session import PassOn, Replay, Take
 
 if TYPE_CHECKING:
@@ -47,52 +46,30 @@ __all__ = ["LIBRARIES", "Below", "answer", "answer_async", "install", "uninstall
 
 LIBRARIES = ("httpx", "httpx2")
 
-# What an edge stands for, noted on the edge itself.
-_REAL = "_llmreplay_real"
+_REMEMBERED = 2048
 # What httpcore reports before a request leaves.
 _LEAVING = ("connect_tcp.started", "send_request_headers.started")
 
-_patched: dict[tuple[type, str], tuple[Any, Any]] = {}
+_patches = Patches()
 
 
 def install() -> None:
-    """Put the edge into each of the libraries that is installed and does not have it yet."""
+    """Put the edge into each of the libraries, as soon as it is there."""
     for name in LIBRARIES:
-        library = _library(name)
-        if library is None:
-            continue
-        _patch(library.HTTPTransport, "handle_request", _sync_edge(library))
-        _patch(library.AsyncHTTPTransport, "handle_async_request", _async_edge(library))
+        when_imported(name, _put_into)
 
 
 def uninstall() -> None:
     """Take the edge out, where nobody has put something else over it."""
-    for (owner, method), (real, ours) in _patched.items():
-        if owner.__dict__.get(method) is ours:
-            setattr(owner, method, real)
-    _patched.clear()
+    _patches.take_out()
 
 
-def _library(name: str) -> ModuleType | None:
-    if name in sys.modules:
-        return sys.modules[name]
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
-
-
-def _patch(owner: type, method: str, edge: Any) -> None:
-    there = owner.__dict__[method]
-    # Under httpx2.alias_httpx() both names are one library: each class is taken once. Again if ours is
-    # not on top: somebody has come over us, or was there before us and put back what he had found.
-    if there is _patched.get((owner, method), (None, None))[1]:
-        return
-    if hasattr(there, _REAL):
-        # Ours of an earlier session: somebody who came after us put it back when it had ended.
-        real, ours = getattr(there, _REAL), there
-    else:
-        real, ours = there, edge(there)
-        setattr(ours, _REAL, real)
-    _patched[owner, method] = (real, ours)
-    setattr(owner, method, ours)
+def _put_into(library: ModuleType) -> None:
+    # Under httpx2.alias_httpx() both names are one library, whose own name the edge goes by.
+    _patches.put(library.HTTPTransport, "handle_request", _sync_edge(library))
+    _patches.put(library.AsyncHTTPTransport, "handle_async_request", _async_edge(library))
+    _patches.put(library.HTTPTransport, "__init__", _tls.sharing(library))
+    _patches.put(library.AsyncHTTPTransport, "__init__", _tls.sharing(library))
 
 
 def _sync_edge(library: ModuleType) -> Any:
@@ -129,7 +106,7 @@ class Below(NamedTuple):
 def _network(transport: Any) -> Below:
     # A Unix socket leads to this machine, whatever the name of the host.
     uds = getattr(getattr(transport, "_pool", None), "_uds", None)
-    return Below(_from_network, leaves=uds is None)
+    return _INTERNET if uds is None else _MACHINE
 
 
 def answer(library: ModuleType, request: Any, send: Any, below: Below) -> Any:
@@ -225,7 +202,13 @@ def _request(request: Any) -> Request:
 
 
 def _headers(headers: Any) -> Headers:
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.raw)
+    return tuple(map(_header, headers.raw))
+
+
+# A client sends nearly the same headers each time.
+@lru_cache(_REMEMBERED)
+def _header(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+    return pair[0].decode("latin-1"), pair[1].decode("latin-1")
 
 
 # Recording
@@ -257,45 +240,43 @@ def _from_network(outcome: Any) -> bool:
     return isinstance(outcome, BaseException) or "network_stream" in outcome.extensions
 
 
+_INTERNET = Below(_from_network, leaves=True)
+_MACHINE = Below(_from_network, leaves=False)
+
+
 # Replaying
 
 
 def _replayed(library: ModuleType, request: Any, replay: Replay) -> Any:
-    exchange = replay.exchange
-    if exchange.response is None:
-        failure = _failure_of(exchange)
-        pause(replay.wait(failure.delay))
-        raise failure_as_error(library, failure, request, replay)
-    pause(replay.wait(exchange.response.delay))
-    stream = streams_of(library).sync_replay(request, replay, exchange.response)
-    return _response(library, exchange.response, stream)
+    outcome = replay.outcome
+    pause(replay.wait(outcome.delay))
+    if isinstance(outcome, Failure):
+        raise failure_as_error(library, outcome, request, replay)
+    return _response(library, outcome, streams_of(library).sync_replay(request, replay, outcome))
 
 
 async def _replayed_async(library: ModuleType, request: Any, replay: Replay) -> Any:
-    exchange = replay.exchange
-    if exchange.response is None:
-        failure = _failure_of(exchange)
-        await pause_async(replay.wait(failure.delay))
-        if failure.error in CANCELLED:
-            await pause_async(failure.delay + GRACE)
-        raise failure_as_error(library, failure, request, replay)
-    await pause_async(replay.wait(exchange.response.delay))
-    stream = streams_of(library).async_replay(request, replay, exchange.response)
-    return _response(library, exchange.response, stream)
-
-
-def _failure_of(exchange: Exchange) -> Failure:
-    if exchange.failure is None:  # pragma: no cover  an exchange has one of both
-        raise ValueError("an exchange without a response has a failure")
-    return exchange.failure
+    outcome = replay.outcome
+    await pause_async(replay.wait(outcome.delay))
+    if isinstance(outcome, Failure):
+        if outcome.error in CANCELLED:
+            await pause_async(outcome.delay + GRACE)
+        raise failure_as_error(library, outcome, request, replay)
+    return _response(library, outcome, streams_of(library).async_replay(request, replay, outcome))
 
 
 def _response(library: ModuleType, response: Response, stream: Any) -> Any:
     extensions = {"http_version": response.http_version.encode("ascii", "replace")}
     if response.reason is not None:
         extensions["reason_phrase"] = response.reason.encode("ascii", "replace")
-    headers = [
-        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-        for name, value in response.headers
-    ]
-    return library.Response(response.status, headers=headers, stream=stream, extensions=extensions)
+    try:
+        return library.Response(
+            response.status, headers=response.headers, stream=stream, extensions=extensions
+        )
+    except UnicodeEncodeError:
+        # The library takes text for ASCII.
+        headers = [
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+            for name, value in response.headers
+        ]
+        return library.Response(response.status, headers=headers, stream=stream, extensions=extensions)

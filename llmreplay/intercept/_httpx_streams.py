@@ -17,14 +17,25 @@ from functools import cache
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmreplay.exchange import Failure
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import ModuleType
 
-    from llmreplay.exchange import Failure, Phase, Response
+    from llmreplay.exchange import Phase, Response
     from llmreplay.session import Replay, Take
 
-__all__ = ["CANCELLED", "GRACE", "fail", "failure_as_error", "pause", "pause_async", "streams_of"]
+__all__ = [
+    "CANCELLED",
+    "GRACE",
+    "fail",
+    "failure_as_error",
+    "failure_of",
+    "pause",
+    "pause_async",
+    "streams_of",
+]
 
 # What a client waits for beyond the recorded cancellation before it is told that the recording ends.
 GRACE = 1.0
@@ -35,10 +46,8 @@ _SENDING = ("WriteError", "WriteTimeout", "LocalProtocolError")
 
 def fail(library: ModuleType, take: Take, error: BaseException, phase: Phase) -> None:
     if isinstance(error, Exception):
-        name = _name(library, error)
-        if phase == "headers":
-            phase = _phase(name, error)
-        take.fail(name, str(error), phase)
+        failure = failure_of(library, error, phase)
+        take.fail(failure.error, failure.message, failure.phase)
     elif type(error).__name__ in CANCELLED:
         take.cancel()
     elif isinstance(error, GeneratorExit):
@@ -46,6 +55,12 @@ def fail(library: ModuleType, take: Take, error: BaseException, phase: Phase) ->
     else:
         # A refusal, a keyboard interrupt: nothing that the provider did.
         take.discard()
+
+
+def failure_of(library: ModuleType, error: Exception, phase: Phase) -> Failure:
+    """Return an exception of a library as a failure; without a response it says itself what was going on."""
+    name = _name(library, error)
+    return Failure(name, str(error), _phase(name, error) if phase == "headers" else phase)
 
 
 def _name(library: ModuleType, error: Exception) -> str:
@@ -162,9 +177,15 @@ def streams_of(library: ModuleType) -> _Streams:  # noqa: C901  four small class
             self._request, self._replay, self._response = request, replay, response
 
         def __iter__(self) -> Iterator[bytes]:
-            for data, wait in self._replay.pieces():
-                pause(wait)
-                yield data
+            if self._replay.at_once:
+                for chunk in self._response.chunks:
+                    yield chunk.data
+            else:
+                for data, wait in self._replay.pieces():
+                    pause(wait)
+                    yield data
+            if self._response.ended == "complete":
+                return
             ended, failure = self._response.ended, self._response.failure
             if ended == "cut" and failure is not None:
                 pause(self._replay.wait(failure.delay))

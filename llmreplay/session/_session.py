@@ -109,6 +109,7 @@ class Session:
         redaction: what may not reach the disk.
         remedy: how a person records anew, as a command or a line of code.
         script: answers model calls in place of the cassette.
+        share_tls: lets clients that are built while nothing may go live share one TLS context.
         skip: places in the cassette that are no business of this session.
     """
 
@@ -128,6 +129,7 @@ class Session:
         redaction: Redaction | None = None,
         remedy: str = "",
         script: Answerer | None = None,
+        share_tls: bool = True,
         skip: Iterable[int] = (),
     ) -> None:
         self.cassette = cassette
@@ -143,6 +145,7 @@ class Session:
         self.fresh = fresh
         self.remedy = remedy
         self.script = script
+        self.share_tls = share_tls
         self.parent: Session | None = None
         self.closed = False
         self.tally = Tally()
@@ -172,6 +175,11 @@ class Session:
     def live(self) -> bool:
         """Whether requests of this session may go to the network."""
         return self._records_misses or self.network == "allow"
+
+    @property
+    def shares_tls(self) -> bool:
+        """Whether clients that are built now may share a TLS context: nothing may go live."""
+        return self.share_tls and not (self.live or self.allowed_hosts)
 
     @property
     def replayed(self) -> list[Exchange]:
@@ -206,14 +214,18 @@ class Session:
             at = self._index.take_verbatim(verbatim)
             if at is not None:
                 return self._played(at, request)
+        return self._compared(request, edge, model_call=called)
+
+    def _compared(self, request: Request, edge: str, *, model_call: bool) -> Replay | Forward | PassOn:
+        """Decide about a request that is not spelled as a recorded one: its meaning counts."""
         shown = self.redaction.request(request)
         with self._lock:
             at = self._index.take(exact_key(shown, self.ignore), lambda: loose_key(shown, self.ignore))
             if at is not None:
                 return self._played(at, request, shown)
         if self._records_misses:
-            return self._forward(request, edge, model_call=called)
-        if called:
+            return self._forward(request, edge, model_call=model_call)
+        if model_call:
             raise self._unmatched(shown)
         return PassOn(lambda blocked: self._unmatched_after_all(shown, blocked))
 
@@ -221,19 +233,18 @@ class Session:
         """Answer a request from a place; without `shown` it is spelled as the one recorded there."""
         if self.cassette.interferes(at):
             return self._interfered(at, shown or self.redaction.request(request))
+        entry = self.cassette.entry(at)
         if shown is None:
             # Of its own it has only the headers: the rest is in the file, and need not be in memory too.
-            call = Call(request.headers, at + 1, self._as_recorded)
+            call = Call((entry, request.headers), at + 1, self._as_recorded)
         else:
-            call = Call(shown, at + 1, self._as_shown)
-        return self._play(call, self.cassette.outcome(at))
+            call = Call((entry, shown), at + 1, _as_shown)
+        return self._play(call, entry.outcome())
 
-    def _as_recorded(self, call: Call) -> Exchange:
-        request = replace(self.cassette.asked(call.number - 1), headers=call.kept)
-        return self.cassette.answer(call.number - 1, self.redaction.request(request))
-
-    def _as_shown(self, call: Call) -> Exchange:
-        return self.cassette.answer(call.number - 1, call.kept)
+    def _as_recorded(self, kept: Any) -> Exchange:
+        entry, headers = kept
+        exchange: Exchange = entry.answer(self.redaction.request(replace(entry.asked(), headers=headers)))
+        return exchange
 
     def _interfered(self, at: int, request: Request) -> Replay:
         try:
@@ -386,7 +397,8 @@ class Session:
             total = len(self._index.keys)
             places = self.cassette.nearest(request, self._index.played, _COMPARED) if total else []
             recorded = [
-                (self.redaction.request(self.cassette.asked(at)), at in self._index.played) for at in places
+                (self.redaction.request(self.cassette.entry(at).asked()), at in self._index.played)
+                for at in places
             ]
         numbers = [at + 1 for at in places]
         mismatch = explain(request, recorded, self.ignore, numbers=numbers, total=total)
@@ -402,6 +414,12 @@ class Session:
     def _where(self) -> str:
         missing = ", no such file yet" if self.fresh else ""
         return f"cassette: {self.cassette.path or 'without a path'} (record={self.record}{missing})"
+
+
+def _as_shown(kept: Any) -> Exchange:
+    entry, request = kept
+    exchange: Exchange = entry.answer(request)
+    return exchange
 
 
 def _holds(error: BaseException, wanted: BaseException) -> bool:

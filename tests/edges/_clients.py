@@ -2,7 +2,10 @@
 
 Rules:
 
-* `EDGES` lists them; a test that takes `edge` runs with each. Another library is one more line there.
+* `EDGES` lists them; a test that takes `edge` runs with each. Another library is one more line there,
+  and one more adapter if it has verbs of its own (`AioEdge`).
+* Errors go by their names in httpx, which cassettes use too; `error` gives the library's own class.
+* What a library does not have is skipped with the reason (`Edge.not_for`).
 * Verbs are called from sync code and return when all is done: `read` one response, `together` several at
   the same time, `cancel` a task while it reads. A client is made and closed within each, unless one is given.
 * What the library raises is in `Seen.error`. A refusal is let through: it is no error of a client.
@@ -11,13 +14,16 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import aiohttp
 import httpcore  # noqa: F401  imported late by httpx: lost again if that is in a run of pytester
 import httpcore2  # noqa: F401  likewise, by httpx2
 import httpx
@@ -25,6 +31,7 @@ import httpx2
 import pytest
 import trio
 import trio.testing
+import uvloop
 
 from llmreplay import use_cassette
 
@@ -165,9 +172,30 @@ class Edge:
     def is_async(self) -> bool:
         return self.kind != "sync"
 
-    def error(self, name: str) -> type[Exception]:
+    def error(self, name: str, _phase: str = "headers") -> type[Exception]:
         """The library's exception of a name."""
         return getattr(self.library, name)
+
+    @property
+    def noted_as(self) -> str:
+        """The name by which a cassette knows the edge."""
+        return self.library.__name__
+
+    def response(self) -> type:
+        """The class of what it hands out."""
+        return self.library.Response
+
+    def tells(self, seen: Seen, message: str) -> bool:
+        """Whether the error that was seen says what it said in another library."""
+        return seen.message == message
+
+    def not_for(self, _test: str) -> str | None:
+        """Why a test of the contract is not for this library, or None."""
+        return None
+
+    def patience(self, read: float) -> dict[str, Any]:
+        """The options of a client that waits so long for bytes."""
+        return {"timeout": self.library.Timeout(PATIENCE, read=read)}
 
     def transport(self) -> type:
         """The class that the edge is put into."""
@@ -202,9 +230,10 @@ class Edge:
 
         `on_chunk` is called after each chunk; after `take` chunks the client leaves.
         """
-        reading = _Reading(self.library, url, request, on_chunk, take, how)
+        reading = self._reading(self.library, url, request, on_chunk, take, how)
         if self.is_async:
-            return self.run(self._aread, reading, dict(client or {}))
+            raw = self._raw() if how == "iter_raw" else {}
+            return self.run(self._aread, reading, {**raw, **(client or {})})
         with self.client(**(client or {})) as made:
             return reading.read(made)
 
@@ -212,7 +241,7 @@ class Edge:
         self, requests: Sequence[tuple[str, dict[str, Any]]], begun: Callable[[int], Any] = nothing
     ) -> list[Seen]:
         """Send requests at the same time through one client; `begun(k)` waits for k to begin in a thread."""
-        readings = [_Reading(self.library, url, request) for url, request in requests]
+        readings = [self._reading(self.library, url, request) for url, request in requests]
         if self.is_async:
             return self.run(self._atogether, readings)
         with self.client() as client, ThreadPoolExecutor(len(requests)) as pool:
@@ -226,8 +255,15 @@ class Edge:
         self, url: str, ready: Callable[[list[bytes]], Any], on_chunk: Callable[[], Any] = nothing
     ) -> Seen:
         """Cancel the task that reads a response, as soon as it is `ready` by the chunks that it has seen."""
-        reading = _Reading(self.library, url, {}, on_chunk)
-        return self.run(self._acancel if self.kind == "asyncio" else self._acancel_trio, reading, ready)
+        reading = self._reading(self.library, url, {}, on_chunk)
+        return self.run(self._acancel_trio if self.kind == "trio" else self._acancel, reading, ready)
+
+    def _reading(self, *arguments: Any) -> _Reading:
+        return _Reading(*arguments)
+
+    def _raw(self) -> dict[str, Any]:
+        """What a client needs in order to give bytes as they came."""
+        return {}
 
     async def _aread(self, reading: _Reading, options: dict[str, Any]) -> Seen:
         async with self.client(**options) as client:
@@ -235,7 +271,7 @@ class Edge:
 
     async def _atogether(self, readings: list[_Reading]) -> list[Seen]:
         async with self.client() as client:
-            if self.kind == "asyncio":
+            if self.kind != "trio":
                 return await asyncio.gather(*(reading.aread(client) for reading in readings))
             async with trio.open_nursery() as nursery:
                 for reading in readings:
@@ -264,7 +300,192 @@ class Edge:
         return reading.seen()
 
 
-EDGES = [Edge(library, kind) for library in (httpx, httpx2) for kind in ("sync", "asyncio", "trio")]
+@dataclass
+class _AioReading(_Reading):
+    """The same over aiohttp."""
+
+    async def aread(self, client: _AioClient) -> Seen:
+        try:
+            options = self._asked()
+            method, url = options.pop("method"), options.pop("url")
+            async with client.request(method, url, **options) as self.response:
+                async for chunk in self.response.content.iter_any():
+                    if self._has_enough(chunk):
+                        break
+        except Exception as error:
+            self.error = error
+        return self.seen()
+
+    def seen(self) -> Seen:
+        response, self.response = self.response, None
+        seen = super().seen()
+        if response is None:
+            return seen
+        return replace(
+            seen,
+            status=response.status,
+            reason=response.reason,
+            http_version=f"HTTP/{response.version.major}.{response.version.minor}",
+            headers=tuple((name.lower(), value) for name, value in response.headers.items()),
+            history=tuple(before.status for before in response.history),
+            response=response,
+        )
+
+
+class _AioClient:
+    """aiohttp's client with the verbs that these tests use."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(**self._options)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def stream(self, method: str, url: str, **options: Any) -> Any:
+        """A response to be read in the words of httpx."""
+        async with self.request(method, url, **options) as response:
+            yield _Streamed(response.status, response.content)
+
+    def request(self, method: str, url: str, **options: Any) -> Any:
+        """A request, to be entered."""
+        if "content" in options:
+            options["data"] = options.pop("content")
+        if "files" in options:
+            form = aiohttp.FormData(options.pop("data"))
+            for name, (filename, data, kind) in options.pop("files").items():
+                form.add_field(name, data, filename=filename, content_type=kind)
+            options["data"] = form
+        options["allow_redirects"] = options.pop("follow_redirects", False)
+        return self._session.request(method, url, **options)
+
+    async def post(self, url: str, **options: Any) -> Any:
+        """A response that has been read."""
+        async with self.request("POST", url, **options) as response:
+            return _Whole(await response.read())
+
+    async def get(self, url: str) -> Any:
+        """A response that has been read."""
+        async with self.request("GET", url) as response:
+            return _Whole(await response.read())
+
+
+@dataclass
+class _Streamed:
+    status_code: int
+    _content: aiohttp.StreamReader
+
+    async def aiter_raw(self) -> Any:
+        async for chunk, _ in self._content.iter_chunks():
+            yield chunk
+
+
+@dataclass
+class _Whole:
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+_AIOHTTP_LACKS = [
+    (r"elapsed", "aiohttp does not measure responses"),
+    (r"transport|users_own_fakes|taken_from_the_network", "aiohttp has no transports of one's own"),
+    (
+        r"its_phase|mid_stream_keeps|failure_of_tls|met_again_as_it|met_again_as_the|is_its_nearest|from_the_keyboard",
+        "aiohttp has no transport of one's own that could fail so; see test_aiohttp",
+    ),
+    (
+        r"trace_of_the_callers|an_upgrade|unix_socket|patch_below_us|are_the_librarys_own",
+        "aiohttp has a way of its own; see test_aiohttp",
+    ),
+]
+
+
+@dataclass(frozen=True, repr=False)
+class AioEdge(Edge):
+    """aiohttp, under asyncio or uvloop."""
+
+    # By the name in httpx: what is raised instead of an answer, and in the middle of one.
+    _ERRORS = {  # noqa: RUF012  a table
+        "ConnectError": "ClientConnectorError",
+        "ConnectTimeout": "ConnectionTimeoutError",
+        "PoolTimeout": "ConnectionTimeoutError",
+        "ProxyError": "ClientProxyConnectionError",
+        "UnsupportedProtocol": "ClientConnectorError",
+        "WriteTimeout": "ServerTimeoutError",
+        "WriteError": "ClientOSError",
+        "LocalProtocolError": "ClientConnectionError",
+        "ReadTimeout": "SocketTimeoutError",
+        "CloseError": "ClientOSError",
+        "RemoteProtocolError": "ServerDisconnectedError",
+        "NoHTTP": "ClientResponseError",
+        "ReadError": "ClientOSError",
+        "ConnectionAbortedError": "ClientOSError",
+    }
+    _ERRORS_IN_BODY = {  # noqa: RUF012
+        "RemoteProtocolError": "ClientPayloadError",
+        "ReadError": "ClientPayloadError",
+        "DecodingError": "ClientPayloadError",
+        "ReadTimeout": "SocketTimeoutError",
+    }
+
+    def response(self) -> type:
+        """The class of what it hands out."""
+        return aiohttp.ClientResponse
+
+    def error(self, name: str, phase: str = "headers") -> type[Exception]:
+        """aiohttp's exception for what is called so in httpx."""
+        names = self._ERRORS_IN_BODY if phase == "body" else self._ERRORS
+        return getattr(aiohttp, names[name])
+
+    def tells(self, seen: Seen, message: str) -> bool:
+        """Whether the message is in aiohttp's own, which has the address around it, or in its cause's."""
+        told = f"{seen.message} {seen.raised.__cause__} {getattr(seen.raised, 'message', '')}"
+        return message.removeprefix("[Errno 111] ") in told
+
+    def not_for(self, test: str) -> str | None:
+        """Why a test of the contract is not for aiohttp, or None."""
+        return next((reason for pattern, reason in _AIOHTTP_LACKS if re.search(pattern, test)), None)
+
+    def patience(self, read: float) -> dict[str, Any]:
+        """The options of a client that waits so long for bytes."""
+        return {"timeout": aiohttp.ClientTimeout(PATIENCE, sock_read=read)}
+
+    def transport(self) -> type:
+        """The class that the edge is put into."""
+        return aiohttp.BaseConnector
+
+    def method(self) -> str:
+        """The method of it that is replaced."""
+        return "connect"
+
+    def client(self, **options: Any) -> Any:
+        """A client."""
+        return _AioClient(**{"timeout": aiohttp.ClientTimeout(PATIENCE), **options})
+
+    def run(self, function: Any, *arguments: Any) -> Any:
+        """Run an async function in a loop of this edge's kind."""
+        if self.kind == "uvloop":
+            return uvloop.run(function(*arguments))
+        return asyncio.run(function(*arguments))
+
+    def _reading(self, *arguments: Any) -> _Reading:
+        return _AioReading(*arguments)
+
+    def _raw(self) -> dict[str, Any]:
+        return {"auto_decompress": False}
+
+
+EDGES = [
+    *(Edge(library, kind) for library in (httpx, httpx2) for kind in ("sync", "asyncio", "trio")),
+    *(AioEdge(aiohttp, kind) for kind in ("asyncio", "uvloop")),
+]
+HTTPX_EDGES = [edge for edge in EDGES if edge.library is not aiohttp]
 ASYNC_EDGES = [edge for edge in EDGES if edge.is_async]
 
 

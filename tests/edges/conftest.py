@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.edges._blob_clients import BLOB_EDGES
 from tests.edges._clients import ASYNC_EDGES, EDGES, Edge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=EDGES, ids=repr)
+@pytest.fixture(params=[*EDGES, *BLOB_EDGES], ids=repr)
 def edge(request: pytest.FixtureRequest) -> Edge:
     """One HTTP client."""
+    if reason := request.param.not_for(request.node.name):
+        pytest.skip(reason)
     return request.param
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import anyio
 import pytest
 
@@ -15,6 +16,7 @@ from tests import wires
 from tests.edges._clients import (
     CHAT,
     EDGES,
+    HTTPX_EDGES,
     Edge,
     Seen,
     leaves_generators,
@@ -43,9 +45,21 @@ class Fault:
     phase: str
     chunks: tuple[bytes, ...] = ()
     patience: float = 10.0
+    kind: str = ""
 
     def __repr__(self) -> str:
         return self.name
+
+    def in_words_of(self, edge: Edge) -> type[Exception]:
+        """The exception of a library for it."""
+        return edge.error((self.kind if edge.library is aiohttp else "") or self.error, self.phase)
+
+    def is_met_by(self, seen: Seen) -> bool:
+        """Whether a client has seen what comes before it."""
+        if self.name == "cut while coded":
+            # No lockstep is possible, and aiohttp gives at once what has come at once.
+            return seen.body == b"".join(self.chunks)
+        return seen.chunks == list(self.chunks)
 
     @contextmanager
     def url(self) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -69,7 +83,13 @@ FAULTS = [
     Fault("time-out before the headers", Reply(ending="stall"), "ReadTimeout", "headers", patience=0.05),
     Fault("closed before the headers", Reply(ending="drop"), "RemoteProtocolError", "headers"),
     Fault("reset before the headers", Reply(ending="abort"), "ReadError", "headers"),
-    Fault("no HTTP", Reply(chunks=[b"nonsense\r\n\r\n"], framing="raw"), "RemoteProtocolError", "headers"),
+    Fault(
+        "no HTTP",
+        Reply(chunks=[b"nonsense\r\n\r\n"], framing="raw"),
+        "RemoteProtocolError",
+        "headers",
+        kind="NoHTTP",
+    ),
     Fault("cut in mid-stream", stream(ending="cut"), "RemoteProtocolError", "body", SEEN),
     Fault(
         "cut in an event", stream(ending="cut", partial=b"da"), "RemoteProtocolError", "body", (*SEEN, b"da")
@@ -92,14 +112,15 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
 def test_a_fault_is_recorded_and_met_again_by_every_client(edge, tape, fault):
     with fault.url() as (url, on_chunk):
-        patience = {"timeout": edge.library.Timeout(10, read=fault.patience)}
+        patience = edge.patience(read=fault.patience)
         bare = edge.read(url, on_chunk, client=patience)
         with record(tape):
             live = edge.read(url, on_chunk, client=patience)
 
-    assert bare.told == live.told == (list(fault.chunks), fault.error)
+    assert fault.is_met_by(bare)
+    assert fault.is_met_by(live)
     assert live.message == bare.message
-    assert type(live.raised) is edge.error(fault.error)
+    assert type(live.raised) is type(bare.raised) is fault.in_words_of(edge)
     exchange = load(tape).exchanges[0]
     failure = exchange.failure or exchange.response.failure
     assert (failure.error, failure.phase) == (fault.error, fault.phase)
@@ -107,10 +128,13 @@ def test_a_fault_is_recorded_and_met_again_by_every_client(edge, tape, fault):
     for other in EDGES:
         with replay(tape):
             played = other.read(url)
-        assert played.told == live.told
-        assert played.message == live.message
-        assert type(played.raised) is other.error(fault.error)
-        assert str(played.raised.request.url) == url
+        assert fault.is_met_by(played)
+        assert type(played.raised) is fault.in_words_of(other)
+        if other.library is edge.library:
+            assert played.message == live.message
+        assert other.tells(played, failure.message)
+        if other in HTTPX_EDGES:
+            assert str(played.raised.request.url) == url
 
 
 def test_a_fault_comes_after_the_same_bytes_however_they_are_cut(edge, tape):
@@ -120,7 +144,8 @@ def test_a_fault_comes_after_the_same_bytes_however_they_are_cut(edge, tape):
             edge.read(url, server.step)
     with replay(tape, split="bytes"):
         played = edge.read(url)
-    assert played.told == ([bytes([byte]) for byte in b"".join(PIECES)], "ReadError")
+    assert played.chunks == [bytes([byte]) for byte in b"".join(PIECES)]
+    assert type(played.raised) is edge.error("ReadError", "body")
 
 
 # errors that no loopback server can bring about
@@ -186,8 +211,9 @@ def test_an_error_before_the_response_keeps_its_class_and_its_phase(edge, tape, 
     for other in EDGES:
         with replay(tape):
             played = other.read("http://127.0.0.1" + CHAT)
-        assert (played.told, played.message) == (live.told, "It broke.")
+        assert played.chunks == live.chunks
         assert type(played.raised) is other.error(name)
+        assert other.tells(played, "It broke.")
 
 
 def test_a_time_out_in_mid_stream_keeps_its_class_and_what_came_before(edge, tape):
@@ -198,8 +224,8 @@ def test_a_time_out_in_mid_stream_keeps_its_class_and_what_came_before(edge, tap
     for other in EDGES:
         with replay(tape):
             played = other.read("http://127.0.0.1" + CHAT)
-        assert played.told == live.told
-        assert type(played.raised) is other.error("ReadTimeout")
+        assert played.chunks == live.chunks
+        assert type(played.raised) is other.error("ReadTimeout", "body")
 
 
 def test_a_certificate_that_is_refused_is_a_failure_of_tls(edge, tape):
@@ -215,8 +241,10 @@ def test_an_error_of_python_is_met_again_as_it_was(edge, tape, after):
     for other in EDGES:
         with replay(tape):
             played = other.read("http://127.0.0.1" + CHAT)
-        assert played.told == live.told
-        assert type(played.raised) is ConnectionAbortedError
+        assert played.chunks == live.chunks
+        # aiohttp wraps what a socket raises before there is an answer.
+        wrapped = other.library is aiohttp and after is None
+        assert type(played.raised) is (aiohttp.ClientOSError if wrapped else ConnectionAbortedError)
 
 
 def test_an_exception_class_of_ones_own_is_met_again_as_the_librarys_that_it_is(edge, tape):
@@ -272,11 +300,8 @@ def test_a_fault_and_the_retry_after_it_are_two_exchanges(edge, tape):
         with record(tape):
             live = [edge.read(url).told for _ in range(2)]
     with replay(tape):
-        assert (
-            [edge.read(url).told for _ in range(2)]
-            == live
-            == [([], "RemoteProtocolError"), ([b'{"n": 2}'], None)]
-        )
+        played = [edge.read(url).told for _ in range(2)]
+    assert played == live == [([], edge.error("RemoteProtocolError").__name__), ([b'{"n": 2}'], None)]
 
 
 # clients that are cancelled
@@ -337,7 +362,9 @@ def test_a_client_that_is_not_cancelled_again_is_told_that_the_recording_ends(as
     with Server(Reply(ending="stall") if early else Reply.sse(PIECES, ending="hang")) as server:
         url = server.url + CHAT
         with record(tape):
-            async_edge.cancel(url, lambda chunks: server.requests and len(chunks) == (0 if early else 4))
+            # aiohttp gives at once what has come at once.
+            expected = b"" if early else b"".join(PIECES)
+            async_edge.cancel(url, lambda chunks: server.requests and b"".join(chunks) == expected)
     exchange = load(tape).exchanges[0]
     failure = exchange.failure or exchange.response.failure
     slept.clear()

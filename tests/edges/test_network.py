@@ -8,11 +8,11 @@ Rules:
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import os
 import socket
 import threading
-import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 import trio
+import uvloop
 
 from llmreplay import LiveCallBlocked, UnmatchedRequest
 from llmreplay.errors import Refusal, SwallowedRefusals
@@ -55,9 +56,9 @@ def second_guard(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    for name, which in (("connect", 1), ("connect_ex", 1), ("sendto", -1)):
+    for name, which in (("connect", 1), ("connect_ex", 1), ("sendto", -1), ("sendmsg", -1)):
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name), which))
-    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo"):
         monkeypatch.setattr(socket, name, guarded(getattr(socket, name), 0))
 
 
@@ -71,6 +72,36 @@ def send_datagram(*before: Any) -> None:
         sock.sendto(b"x", *before, (ADDRESS, 53))
 
 
+def send_message(sock: socket.socket | None = None) -> None:
+    with closing(sock or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
+        made.sendmsg([b"x"], [], 0, (ADDRESS, 53))
+
+
+def connect_datagrams() -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+        sock.connect((ADDRESS, 53))
+
+
+async def call(method: str, *args: Any) -> None:
+    await getattr(asyncio.get_running_loop(), method)(*args)
+
+
+async def connect_in_loop() -> None:
+    with closing(socket.socket()) as sock:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (ADDRESS, 443))
+
+
+async def open_datagrams(**options: Any) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, **options)
+    with closing(transport):
+        transport.sendto(b"x", None if "remote_addr" in options else (ADDRESS, 53))
+
+
+HERE = {"local_addr": ("127.0.0.1", 0)}
+
+
 async def run_in_executor() -> None:
     await asyncio.get_running_loop().run_in_executor(None, socket.getaddrinfo, NAME, 443)
 
@@ -82,6 +113,14 @@ WAYS_OUT: dict[str, Callable[[], Any]] = {
     "socket.connect_ex": lambda: connect((ADDRESS, 443), "connect_ex"),
     "socket.sendto": send_datagram,
     "socket.sendto with flags": lambda: send_datagram(0),
+    "socket.sendmsg": send_message,
+    "socket.connect, UDP": connect_datagrams,
+    "socket.gethostbyaddr": lambda: socket.gethostbyaddr(NAME),
+    "socket.getnameinfo": lambda: socket.getnameinfo((ADDRESS, 443), 0),
+    "loop.getaddrinfo": lambda: asyncio.run(call("getaddrinfo", NAME, 443)),
+    "loop.getnameinfo": lambda: asyncio.run(call("getnameinfo", (ADDRESS, 443))),
+    "loop.sock_connect": lambda: asyncio.run(connect_in_loop()),
+    "loop.create_datagram_endpoint": lambda: asyncio.run(open_datagrams(remote_addr=(ADDRESS, 53))),
     "socket.create_connection": lambda: socket.create_connection((ADDRESS, 443)),
     "socket.create_connection by name": lambda: socket.create_connection((NAME, 443)),
     "socket.getaddrinfo": lambda: socket.getaddrinfo(NAME, 443),
@@ -96,7 +135,6 @@ WAYS_OUT: dict[str, Callable[[], Any]] = {
     "anyio.connect_tcp by name": lambda: anyio.run(anyio.connect_tcp, NAME, 443),
     "trio.open_tcp_stream": lambda: trio.run(trio.open_tcp_stream, ADDRESS, 443),
     "trio.open_tcp_stream by name": lambda: trio.run(trio.open_tcp_stream, NAME, 443),
-    "urllib": lambda: urllib.request.urlopen(ELSEWHERE),
 }
 
 
@@ -135,6 +173,125 @@ def test_every_way_out_is_free_where_the_network_is(tape, way, options):
     with pytest.raises(BaseException) as raised, replay(tape, **options):  # noqa: PT011
         WAYS_OUT[way]()
     assert type(refusal_in(raised.value)) is ReachedOutError
+
+
+# What a second guard cannot stop: these are shown refused, and are never let go.
+EARLIER = (socket.gethostbyname, socket.getaddrinfo)
+BELOW: dict[str, Callable[[], Any]] = {
+    "a function taken before": lambda: EARLIER[0](NAME),
+    "another function taken before": lambda: EARLIER[1](NAME, 443),
+    "_socket.socket.connect": lambda: with_c_socket(lambda sock: sock.connect((ADDRESS, 443))),
+    "_socket.socket.connect_ex": lambda: with_c_socket(lambda sock: sock.connect_ex((ADDRESS, 443))),
+    "_socket.socket.sendto": lambda: with_c_socket(lambda sock: sock.sendto(b"x", (ADDRESS, 53))),
+    "_socket.socket.sendmsg": lambda: with_c_socket(lambda sock: sock.sendmsg([b"x"], [], 0, (ADDRESS, 53))),
+    "_socket.getaddrinfo": lambda: _socket.getaddrinfo(NAME, 443),
+    "_socket.gethostbyname_ex": lambda: _socket.gethostbyname_ex(NAME),
+    "_socket.gethostbyaddr": lambda: _socket.gethostbyaddr(ADDRESS),
+    "_socket.getnameinfo": lambda: _socket.getnameinfo((ADDRESS, 443), 0),
+    "uvloop, connection": lambda: uvloop.run(asyncio.open_connection(ADDRESS, 443)),
+    "uvloop, connection by name": lambda: uvloop.run(asyncio.open_connection(NAME, 443)),
+    "uvloop, getaddrinfo": lambda: uvloop.run(call("getaddrinfo", NAME, 443)),
+    "uvloop, getnameinfo": lambda: uvloop.run(call("getnameinfo", (ADDRESS, 443))),
+    "uvloop, sock_connect": lambda: uvloop.run(connect_in_loop()),
+    "uvloop, datagrams": lambda: uvloop.run(open_datagrams(remote_addr=(ADDRESS, 53))),
+    "uvloop, datagrams to anybody": lambda: uvloop.run(open_datagrams(**HERE)),
+    "uvloop, run_in_executor": lambda: uvloop.run(run_in_executor()),
+}
+
+
+def with_c_socket(use: Callable[[_socket.socket], Any]) -> None:
+    with closing(_socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+        use(sock)
+
+
+@pytest.mark.parametrize("way", BELOW)
+def test_every_way_below_python_is_refused_at_once(tape, way):
+    with pytest.raises(LiveCallBlocked) as raised, replay(tape):
+        BELOW[way]()
+    assert raised.value.host in (NAME, ADDRESS)
+    assert not hasattr(raised.value, "__notes__")
+
+
+def test_a_datagram_whose_refusal_asyncio_swallows_is_not_sent_and_told_by_the_session(tape):
+    def careless() -> None:
+        with replay(tape):
+            asyncio.run(open_datagrams(**HERE))
+
+    with pytest.raises(SwallowedRefusals, match=f"A live call to {ADDRESS} was blocked"):
+        careless()
+
+
+def test_datagrams_on_this_machine_pass_in_either_loop(tape):
+    async def there_and_back() -> bytes:
+        came = asyncio.get_running_loop().create_future()
+
+        class Here(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, _addr: Any) -> None:
+                came.set_result(data)
+
+        loop = asyncio.get_running_loop()
+        here, protocol = await loop.create_datagram_endpoint(Here, **HERE)
+        there, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, **HERE)
+        assert isinstance(protocol, Here)
+        there.sendto(b"ping", here.get_extra_info("sockname"))
+        data = await came
+        there.abort()
+        here.close()
+        assert here.is_closing()
+        return data
+
+    with replay(tape):
+        assert asyncio.run(there_and_back()) == b"ping"
+        assert uvloop.run(there_and_back()) == b"ping"
+
+
+def test_the_name_of_this_machine_may_be_looked_up(tape, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: NAME)
+    with pytest.raises(ReachedOutError), replay(tape):
+        socket.gethostbyaddr(NAME)
+
+
+def test_loops_look_up_and_connect_to_what_is_allowed(tape, monkeypatch):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ADDRESS, 443))]
+
+    async def look_up(_self: Any, _host: Any, _port: Any, **_: Any) -> Any:
+        return found
+
+    for loop in (asyncio.BaseEventLoop, uvloop.Loop):
+        monkeypatch.setattr(loop, "getaddrinfo", look_up)
+
+    async def reach() -> None:
+        assert await asyncio.get_running_loop().getaddrinfo(NAME, 443) == found
+        connect((ADDRESS, 443))
+
+    for run in (asyncio.run, uvloop.run):
+        with pytest.raises(ReachedOutError), replay(tape, allowed_hosts=[NAME]):
+            run(reach())
+
+
+def test_a_loop_asks_the_session_of_its_own_task_about_a_name(tape):
+    async def main() -> None:
+        async with replay(tape, unused="ignore") as own:
+            inner = asyncio.Event()
+
+            async def other() -> None:
+                # Opened later, by another task: a thread would belong to this one.
+                async with replay(tape.with_name("other.yaml")) as theirs:
+                    inner.set()
+                    await done.wait()
+                    assert theirs.refusals == []
+
+            done = asyncio.Event()
+            task = asyncio.create_task(other())
+            await inner.wait()
+            with pytest.raises(LiveCallBlocked):
+                await asyncio.get_running_loop().getaddrinfo(NAME, 443)
+            assert len(own.refusals) == 1
+            own.refusals.clear()
+            done.set()
+            await task
+
+    asyncio.run(main())
 
 
 def test_a_thread_that_knows_no_session_is_refused_too(tape):

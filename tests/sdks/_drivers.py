@@ -15,10 +15,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+import boto3
+import botocore.config
 import cohere
 import groq
 import huggingface_hub
@@ -28,7 +31,7 @@ import openai
 from google import genai
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
 
 QUESTION = "How is the weather in Paris and Oslo?"
 SCHEMA = {
@@ -120,6 +123,11 @@ class Driver:
             _kept[key] = self.client(kind, **options)
         return _kept[key]
 
+    @asynccontextmanager
+    async def opened(self, kind: str, options: dict[str, Any]) -> AsyncIterator[Any]:
+        """A client for as long as it is needed."""
+        yield self.kept(kind, options)
+
     def conversation(self) -> list[Any]:
         return [{"role": "user", "content": QUESTION}]
 
@@ -183,10 +191,10 @@ class Driver:
         """Ask, bring the results of the tools, and hear the answer."""
 
         async def go() -> list[Heard]:
-            client = self.kept(kind, options)
-            messages = self.conversation()
-            first = await self.ask(client, messages, stream=stream)
-            second = await self.ask(client, [*messages, *self.results(first, results)], stream=stream)
+            async with self.opened(kind, options) as client:
+                messages = self.conversation()
+                first = await self.ask(client, messages, stream=stream)
+                second = await self.ask(client, [*messages, *self.results(first, results)], stream=stream)
             return [first, second]
 
         return run(go(), loop=kind == "async")
@@ -205,11 +213,11 @@ class Driver:
         heard = Heard()
 
         async def go() -> Exception | None:
-            client = self.kept(kind, options)
-            try:
-                await self.ask(client, list(messages) or self.conversation(), stream=stream, heard=heard)
-            except Exception as error:  # which one it is, the test says
-                return error
+            async with self.opened(kind, options) as client:
+                try:
+                    await self.ask(client, list(messages) or self.conversation(), stream=stream, heard=heard)
+                except Exception as error:  # which one it is, the test says
+                    return error
             return None
 
         return heard, run(go(), loop=kind == "async")
@@ -430,7 +438,7 @@ class Anthropic(Driver):
 
 
 class Google(Driver):
-    """Sync only: the async client goes over aiohttp."""
+    """Sync only: the async client goes over aiohttp, see test_over_aiohttp."""
 
     finishes = ("STOP", "STOP")
     wire = "gemini"
@@ -478,6 +486,68 @@ class Google(Driver):
             self.whole(chunk, heard)
 
 
+class Bedrock(Driver):
+    """boto3, which is sync only; it tries nothing again here, since it sleeps for seconds before it does."""
+
+    module = boto3
+    options = {"region_name": "us-east-1", "aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    finishes = ("tool_use", "end_turn")
+    wire = "bedrock_converse"
+    model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    kinds = ("sync",)
+
+    def client(self, kind: str, **more: Any) -> Any:
+        once = botocore.config.Config(retries={"total_max_attempts": 1})
+        return boto3.client("bedrock-runtime", **{**self.options, "config": once, **more})
+
+    def conversation(self) -> list[Any]:
+        return [{"role": "user", "content": [{"text": QUESTION}]}]
+
+    def asked(self, client: Any, messages: list[Any], *, stream: bool) -> Any:
+        verb = client.converse_stream if stream else client.converse
+        tool = {"name": FUNCTION["name"], "inputSchema": {"json": SCHEMA}}
+        return verb(modelId=self.model, messages=messages, toolConfig={"tools": [{"toolSpec": tool}]})
+
+    def results(self, heard: Heard, results: list[str]) -> list[Any]:
+        asked = [
+            {"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}}
+            for call_id, (name, arguments) in zip(heard.ids, heard.calls, strict=True)
+        ]
+        told = [
+            {"toolResult": {"toolUseId": call_id, "content": [{"text": result}]}}
+            for call_id, result in zip(heard.ids, results, strict=True)
+        ]
+        said = [{"text": heard.text}]
+        return [{"role": "assistant", "content": [*said, *asked]}, {"role": "user", "content": told}]
+
+    def whole(self, answer: Any, heard: Heard) -> None:
+        for block in answer["output"]["message"]["content"]:
+            heard.says(block.get("text"))
+            if call := block.get("toolUse"):
+                heard.asks(call["name"], call["input"], call["toolUseId"])
+        heard.finish, heard.tokens = answer["stopReason"], self.tokens(answer["usage"])
+
+    async def streamed(self, stream: Any, heard: Heard) -> None:
+        calls: dict[int, list[Any]] = {}
+        for event in stream["stream"]:
+            ((kind, told),) = event.items()
+            if kind == "contentBlockStart" and (call := told["start"].get("toolUse")):
+                calls[told["contentBlockIndex"]] = [call["toolUseId"], call["name"], ""]
+            elif kind == "contentBlockDelta":
+                heard.says(told["delta"].get("text"))
+                if call := told["delta"].get("toolUse"):
+                    calls[told["contentBlockIndex"]][2] += call["input"]
+            elif kind == "messageStop":
+                heard.finish = told["stopReason"]
+            elif kind == "metadata":
+                heard.tokens = self.tokens(told["usage"])
+        for call_id, name, arguments in calls.values():
+            heard.asks(name, arguments, call_id)
+
+    def tokens(self, usage: Any) -> tuple[int, int] | None:
+        return usage and (usage["inputTokens"], usage["outputTokens"])
+
+
 DRIVERS: dict[str, Driver] = {
     "openai-chat": Driver(),
     "openai-responses": Responses(),
@@ -491,4 +561,5 @@ DRIVERS: dict[str, Driver] = {
     "groq": Groq(),
     "ollama": Ollama(),
     "huggingface": HuggingFace(),
+    "boto3": Bedrock(),
 }
