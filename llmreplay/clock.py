@@ -40,6 +40,9 @@ _WAITERS = frozenset(
 )
 """Packages whose sleeps are real: what they wait for is not that time passes."""
 
+_RETRIES = "llmreplay.model._retries"
+"""The one place of ours that waits as an SDK does."""
+
 _LEFT_ALONE = _WAITERS | {"asyncio", "time", "trio"}
 """Packages that keep the functions they have imported by name."""
 
@@ -144,7 +147,8 @@ _SLEEPS: dict[str, Callable[..., Any]] = {
 def _is_skipped(seconds: float, caller: FrameType) -> bool:
     if not _clocks or not 0 < seconds < math.inf:
         return False
-    return _package(caller.f_globals.get("__name__")) not in _WAITERS
+    name = caller.f_globals.get("__name__")
+    return name == _RETRIES or _package(name) not in _WAITERS
 
 
 def _package(module: object) -> str:

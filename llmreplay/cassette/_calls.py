@@ -24,7 +24,7 @@ class Call:
 
     __slots__ = ("_make", "kept", "number")
 
-    def __init__(self, kept: Any, number: int = 0, make: Callable[[Call], Exchange] | None = None) -> None:
+    def __init__(self, kept: Any, number: int = 0, make: Callable[[Any], Exchange] | None = None) -> None:
         self.kept = kept
         self.number = number
         self._make = make
@@ -35,7 +35,7 @@ class Call:
         if self._make is not None:
             with _making:
                 if self._make is not None:
-                    self.kept, self._make = self._make(self), None
+                    self.kept, self._make = self._make(self.kept), None
         exchange: Exchange = self.kept
         return exchange
 

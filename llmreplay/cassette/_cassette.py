@@ -34,12 +34,12 @@ from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Collection, Callable, Iterable, Sequence
 
     from llmreplay.cassette._calls import Call
     from llmreplay.completion import CompletionRequest, Usage
     from llmreplay.errors import Refusal
-    from llmreplay.exchange import Exchange, Failure, Request, Response
+    from llmreplay.exchange import Exchange, Request
     from llmreplay.framing.breaking import How
     from llmreplay.script import Step
 
@@ -185,16 +185,9 @@ class Cassette:
         """Tell whether something goes wrong with the exchange at a place, before it or in it."""
         return self._faults.concern(at)
 
-    def outcome(self, at: int) -> Response | Failure:
-        """Return what came of a request that equals the one recorded at a place.
-
-        No request is parsed, nor anything else but the response.
-        """
-        return self._entries[at].outcome()
-
-    def asked(self, at: int) -> Request:
-        """Return the request recorded at a place."""
-        return self._entries[at].asked()
+    def entry(self, at: int) -> Entry:
+        """Return what stands at a place, which can be asked for its request or its answer alone."""
+        return self._entries[at]
 
     def nearest(self, request: Request, played: Collection[int], most: int) -> list[int]:
         """Return the places of the exchanges whose requests look most like this one, at most so many.

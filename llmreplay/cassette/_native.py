@@ -128,7 +128,7 @@ def _documents(data: bytes, opened: int, end: int) -> Iterator[Document]:
                 exact, loose = keys[1].decode(), keys[2].decode()
                 # Few requests have two keys: one string will do for the others.
                 key = Key(exact, exact if exact == loose else loose)
-                yield Document(data, start, stop, line, key, keys[3] and keys[3].decode())
+                yield Document(data, start, stop, line, key, keys[3].decode() if keys[3] else None)
             elif data[start:stop].strip():
                 yield Document(data, start, stop, line)
         opened = until

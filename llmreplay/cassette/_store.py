@@ -31,6 +31,7 @@ Stamp = tuple[int, int, int]
 _DIGEST = 32
 _END = 4  # of a cassette: what is appended stands in its place
 _COMMON = 4096
+_LONG_NAME = 200
 
 
 @contextmanager
@@ -55,11 +56,12 @@ def replace(path: Path, data: bytes) -> None:
     """Make `data` the content of `path`, atomically; folders are made, links and modes kept."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in target.parent.glob(f".{_escaped(target.name)}.*.tmp"):
+    name = _short(target.name)
+    for left_over in target.parent.glob(f".{_escaped(name)}.*.tmp"):
         # Of a process that died while it wrote; the lock says that none is writing now.
         with suppress(OSError):
             left_over.unlink()
-    beside = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    beside = target.parent / f".{name}.{uuid.uuid4().hex}.tmp"
     try:
         with beside.open("xb") as file:
             file.write(data)
@@ -73,6 +75,12 @@ def replace(path: Path, data: bytes) -> None:
             beside.unlink()
         raise
     _flush_folder(target.parent)
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for more, where the file system takes no longer one."""
+    spelled = os.fsencode(name)
+    return name if len(spelled) <= _LONG_NAME else blake2b(spelled, digest_size=16).hexdigest()
 
 
 def stamp(path: Path) -> Stamp | None:

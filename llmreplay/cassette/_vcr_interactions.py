@@ -3,18 +3,21 @@
 Rules:
 
 * They are what vcrpy's own stubs make: header names of httpx in lower case, no body as None except by
-  httpx, bodies in the content coding in which they came.
+  httpx, bodies in the content coding in which they came, except by urllib3, which has undone it under a
+  header that tells of it. A client gets such a body in its coding again.
 * What vcrpy has no word for stays with the response, out of sight of everybody's hooks: chunk sizes,
   delays, how it ended, who recorded it. In the file it stands in `x-llmreplay`.
 """
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vcr.request import Request as VcrRequest
+from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]  # vcrpy has no types
 
-from llmreplay.cassette._foreign import headers_of
+from llmreplay.cassette._foreign import headers_of, with_true_length
 from llmreplay.cassette._kept import kept, phrase, speakable
 from llmreplay.cassette._restored import Kept
 from llmreplay.cassette._vcr import plain_response
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "answer_of", "exchange_of", "request_of", "without_secrets"]
 
 _HTTPX = ("httpx", "httpx2")
+_DECODED = ("urllib3", "botocore")
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
 class Answer(dict[str, Any]):
@@ -63,13 +68,15 @@ def answer_of(exchange: Exchange, edge: str) -> Answer:
     response = exchange.response
     if response is None:
         raise ValueError("vcrpy has no word for a failure without a response")
+    if edge in _DECODED:
+        response = _without_coding(response)
     headers: dict[str, list[str]] = {}
     for name, value in response.headers:
         headers.setdefault(name.lower() if edge in _HTTPX else name, []).append(value)
     message = response.reason if speakable(response.reason) else phrase(response.status)
     status = {"code": response.status, "message": message}
     told = {"status": status, "headers": headers, "body": {"string": response.body}}
-    return Answer(told, kept(exchange))
+    return Answer(told, kept(replace(exchange, response=response)))
 
 
 def exchange_of(request: Request, answer: Mapping[str, Any]) -> Exchange:
@@ -85,7 +92,9 @@ def exchange_of(request: Request, answer: Mapping[str, Any]) -> Exchange:
         # A hook has changed the body: there is one chunk, as vcrpy would play it.
         response = _played(part, request.method, headers, body)
         return Exchange(request, response, provenance=played.provenance)
-    return played
+    if played.response is None:
+        return played
+    return replace(played, response=_coded_again(played.response))
 
 
 def without_secrets(answer: Answer, redaction: Redaction) -> Answer:
@@ -131,20 +140,37 @@ def _body(part: dict[str, Any]) -> bytes:
 
 def _played(part: dict[str, Any], method: str, headers: Headers, body: bytes) -> Response:
     plain = plain_response(part, method)
-    coding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
-    if coding and is_coded(body, coding):
-        # As it came: the client in use decodes it.
-        return Response(plain.status, headers, (Chunk(body),), reason=plain.reason)
-    return plain
+    if not body or not _coding(headers):
+        return plain
+    return _coded_again(replace(plain, headers=headers, chunks=(Chunk(body),), encoding=None))
+
+
+def _coding(headers: Headers) -> str:
+    return ", ".join(value for name, value in headers if name.lower() == "content-encoding").strip().lower()
+
+
+def _coded_again(response: Response) -> Response:
+    """Return a response whose body has the coding that its headers tell of."""
+    coding, body = _coding(response.headers), response.body
+    if not coding or not body or is_coded(body, coding):
+        return response
+    without = tuple(pair for pair in response.headers if pair[0].lower() != "content-encoding")
+    if coding not in ("gzip", "deflate"):
+        return replace(response, headers=with_true_length(without, len(body)))
+    packer = zlib.compressobj(wbits=_GZIP_WINDOW if coding == "gzip" else zlib.MAX_WBITS)
+    packed = packer.compress(body) + packer.flush()
+    delay = sum(chunk.delay for chunk in response.chunks)
+    headers = with_true_length(response.headers, len(packed))
+    return replace(response, headers=headers, chunks=(Chunk(packed, delay),))
 
 
 def _without_coding(response: Response) -> Response:
-    coding = ", ".join(value for name, value in response.headers if name.lower() == "content-encoding")
+    coding = _coding(response.headers)
     pieces = decode([chunk.data for chunk in response.chunks], coding) if coding else None
     if pieces is None:
         return response
     chunks = tuple(Chunk(data, chunk.delay) for data, chunk in zip(pieces, response.chunks, strict=True))
-    return Response(response.status, (), chunks)
+    return replace(response, chunks=chunks)
 
 
 def _named(headers: Headers, edge: str) -> dict[str, str]:

@@ -24,17 +24,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcr import matchers
-from vcr.cassette import Cassette as VcrCassette
-from vcr.cassette import _run_hooks
-from vcr.errors import CannotOverwriteExistingCassetteException
-from vcr.matchers import requests_match
-from vcr.patch import PATCHER_NAMES, CassettePatcherBuilder
-from vcr.persisters.filesystem import CassetteNotFoundError, FilesystemPersister
-from vcr.record_mode import RecordMode
-from vcr.request import Request as VcrRequest
-from vcr.serialize import deserialize, serialize
-from vcr.util import compose
+from vcr import matchers  # type: ignore[import-untyped]  # vcrpy has no types
+from vcr.cassette import Cassette as VcrCassette  # type: ignore[import-untyped]
+from vcr.cassette import _run_hooks  # type: ignore[import-untyped]
+from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
+from vcr.matchers import requests_match  # type: ignore[import-untyped]
+from vcr.patch import PATCHER_NAMES, CassettePatcherBuilder  # type: ignore[import-untyped]
+from vcr.persisters.filesystem import CassetteNotFoundError, FilesystemPersister  # type: ignore[import-untyped]
+from vcr.record_mode import RecordMode  # type: ignore[import-untyped]
+from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]
+from vcr.serialize import deserialize, serialize  # type: ignore[import-untyped]
+from vcr.util import compose  # type: ignore[import-untyped]
 
 from llmreplay.cassette import _store
 from llmreplay.cassette._foreign import Trouble
@@ -69,7 +69,7 @@ _FROM_FILE = "file"
 
 _PROPERTIES: dict[Any, Callable[[Any], Any]] = {
     matchers.method: lambda request: request.method,
-    matchers.uri: lambda request: matchers._normalized_uri(request),  # noqa: SLF001  its own idea of equal
+    matchers.uri: matchers._normalized_uri,  # noqa: SLF001  its own idea of equal
     matchers.scheme: lambda request: request.scheme,
     matchers.host: lambda request: request.host,
     matchers.port: lambda request: request.port,
@@ -94,18 +94,18 @@ class NotOnTape(CannotOverwriteExistingCassetteException):  # type: ignore[misc]
 
     def __init__(self, *, cassette: VcrTape, failed_request: VcrRequest) -> None:
         super().__init__(cassette=cassette, failed_request=failed_request)
-        nearest = "\n".join(cassette.nearest(failed_request))
-        self.args = (f"{self.args[0]}\n\n{nearest}" if nearest else self.args[0],)
+        if nearest := cassette.nearest(failed_request):
+            self.args = ("\n".join([str(self), "", *nearest]),)
 
 
-class VcrTape(VcrCassette):  # type: ignore[misc]
+class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
     """A cassette of vcrpy's that is asked by a session."""
 
     def __init__(self, path: str, **options: Any) -> None:
         options["persister"] = _Guarded(options.get("persister") or FilesystemPersister, self)
         super().__init__(path, **options)
-        self._before_save_interaction = [*map(_keeping, self._before_save_interaction)]
-        self._after_load_interaction = [*map(_keeping, self._after_load_interaction)]
+        for hooks in (self._before_save_interaction, self._after_load_interaction):
+            hooks[:] = map(_keeping, hooks)
         self._keyed = [_PROPERTIES[one] for one in self._match_on if one in _PROPERTIES]
         self._others = [one for one in self._match_on if one not in _PROPERTIES]
         self._places: dict[tuple[Any, ...], list[int]] = {}
@@ -328,7 +328,9 @@ class VcrTape(VcrCassette):  # type: ignore[misc]
             (_as_ours(self.hidden(request, _FROM_FILE)), self.play_counts[at] > 0)
             for at, (request, _) in enumerate(self.data)
         ]
-        return explain(_as_ours(self.hidden(wanted, sent)), recorded, ignore).evidence()
+        mismatch = explain(_as_ours(self.hidden(wanted, sent)), recorded, ignore)
+        # What it does not compare, such as headers, vcrpy's own message tells.
+        return mismatch.evidence() if mismatch.nearest and mismatch.nearest.differences else []
 
 
 class Files:

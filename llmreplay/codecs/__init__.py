@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmreplay.exchange import Exchange, Request
 
 __all__ = [
+    "codec_named",
     "codec_of",
     "decode",
     "decode_request",
@@ -46,6 +47,7 @@ _CODECS = {
     "ollama": "ollama",
     "ollama_generate": "ollama",
     "openai_responses": "openai_responses",
+    "vocabulary": "vocabulary",
 }
 """Which module decodes a wire; each has a `CODEC`."""
 
@@ -69,6 +71,11 @@ def codec_of(request: Request) -> Codec:
                 ],
             )
         )
+    return _load(_CODECS[wire])
+
+
+def codec_named(wire: str) -> Codec:
+    """Return the codec of a wire, by its name; raise KeyError if there is none."""
     return _load(_CODECS[wire])
 
 

@@ -6,18 +6,22 @@ recordings, and gateways answer a request for a stream with the JSON of an error
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmreplay.codecs import _errors
 from llmreplay.completion import CompletionError, StreamError, told
+from llmreplay.exchange import Chunk, Exchange
 from llmreplay.framing.eventstream import begins
 
 if TYPE_CHECKING:
     from llmreplay.codecs._base import Codec, StreamDecoder
     from llmreplay.completion import CompletionResponse, StreamEvent
-    from llmreplay.exchange import Exchange, Request, Response
+    from llmreplay.exchange import Request, Response
 
-__all__ = ["decode", "events"]
+__all__ = ["Reading", "decode", "events"]
+
+_ENOUGH = 64
 
 _STREAM_PATHS = ("/converse-stream", "/invoke-with-response-stream")
 
@@ -43,18 +47,66 @@ def decode(codec: Codec, exchange: Exchange) -> CompletionResponse:
 def events(codec: Codec, exchange: Exchange) -> list[StreamEvent]:
     """Return what the client was told, in order."""
     response = exchange.response
-    if response is None or not _is_stream(codec, response, exchange.request):
-        try:
-            return told(_plain(codec, exchange))
-        except CompletionError as error:
-            return [StreamError(error=error)]
-    decoder = codec.decode_stream(response, exchange.request)
-    found = [event for chunk in response.chunks for event in decoder.feed(chunk.data)]
-    found += decoder.close()
-    problem = _stream_error(decoder, response, codec.provider(exchange.request))
-    if problem is not None and problem is not decoder.error:
-        found.append(StreamError(error=problem))
-    return found
+    if response is None:
+        return _told(codec, exchange)
+    stream = _is_stream(codec, response, exchange.request)
+    reading = Reading(codec, exchange.request, response, stream=stream)
+    found = [event for chunk in response.chunks for event in reading.feed(chunk.data)]
+    return found + reading.close(response)
+
+
+class Reading:
+    """Reads an answer as its bytes come, stream or not; `head` is the response without its body.
+
+    Whether it is a stream is told by how the body begins, unless that is known: until then, nothing is
+    told. A body that is none is told at its end.
+    """
+
+    def __init__(self, codec: Codec, request: Request, head: Response, *, stream: bool | None = None) -> None:
+        self._codec, self._request, self._head = codec, request, head
+        self._stream = stream
+        self._start: list[bytes] = []
+        self._decoder: StreamDecoder | None = codec.decode_stream(head, request) if stream else None
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Take the next bytes, and return what they tell."""
+        if self._decoder is not None:
+            return self._decoder.feed(data)
+        if self._stream is None:
+            self._start.append(data)
+            start = b"".join(self._start)
+            # Enough to tell: the first line of a frame, or as much as is looked at.
+            if len(start) >= _ENOUGH or b"\n" in start.lstrip() or b"\r" in start.lstrip():
+                return self._begin(start)
+        return []
+
+    def close(self, response: Response) -> list[StreamEvent]:
+        """Take the end, with the whole response; the last event is a `Final` or a `StreamError`."""
+        found: list[StreamEvent] = []
+        if self._stream is None:
+            found = self._begin(response.body)
+        if self._decoder is None:
+            return _told(self._codec, Exchange(self._request, response))
+        found += self._decoder.close()
+        problem = _stream_error(self._decoder, response, self._codec.provider(self._request))
+        if problem is not None and problem is not self._decoder.error:
+            found.append(StreamError(error=problem))
+        return found
+
+    def _begin(self, start: bytes) -> list[StreamEvent]:
+        head = replace(self._head, chunks=(Chunk(start),), ended="closed", failure=None)
+        self._stream = _is_stream(self._codec, head, self._request)
+        if not self._stream:
+            return []
+        self._decoder = self._codec.decode_stream(self._head, self._request)
+        return self._decoder.feed(start)
+
+
+def _told(codec: Codec, exchange: Exchange) -> list[StreamEvent]:
+    try:
+        return told(_plain(codec, exchange))
+    except CompletionError as error:
+        return [StreamError(error=error)]
 
 
 def _plain(codec: Codec, exchange: Exchange) -> CompletionResponse:
@@ -98,7 +150,7 @@ def _is_stream(codec: Codec, response: Response, request: Request) -> bool:
     told_by_codec: bool | None = own(response, request) if own else None
     if told_by_codec is not None:
         return told_by_codec
-    start = response.body[:64].lstrip()
+    start = response.body[:_ENOUGH].lstrip()
     if start[:1] in {b"{", b"["}:
         return False
     if start.startswith(_FIELDS) or begins(response.body):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["recognise"]
 
 _METHODS = frozenset({"POST", "post"})
+_VENDOR = "application/vnd.llmreplay+json"
 
 
 def recognise(request: Request) -> str | None:
@@ -30,8 +31,8 @@ def recognise(request: Request) -> str | None:
     `anthropic_messages`, `anthropic_complete`, `gemini`, `gemini_interactions`, `vertex_predict`,
     `mistral`, `mistral_fim`, `mistral_conversations`, `cohere`, `cohere_v1`, `cohere_generate`,
     `ollama`, `ollama_generate`, `bedrock_converse`, `bedrock_invoke`, `huggingface`, `replicate`,
-    `writer`, `sourcegraph`; and by purpose, whatever the provider: `embeddings`, `rerank`,
-    `count_tokens`, `images`, `audio`, `moderations`.
+    `writer`, `sourcegraph`, and our own `vocabulary`; and by purpose, whatever the provider: `embeddings`,
+    `rerank`, `count_tokens`, `images`, `audio`, `moderations`.
     """
     url = request.url
     if request.method not in _METHODS:
@@ -145,6 +146,11 @@ def _moderations(_path: str, head: str, request: Request) -> str | None:
     return "moderations" if _versioned(head) and _asks(request.body, b"input") else None
 
 
+def _vocabulary(path: str, _head: str, request: Request) -> str | None:
+    ours = "//model.llmreplay.invalid/" in path or _VENDOR in (request.header("content-type") or "")
+    return "vocabulary" if ours else None
+
+
 _ACTIONS = {
     "generateContent": "gemini",
     "streamGenerateContent": "gemini",
@@ -176,6 +182,7 @@ def _huggingface(path: str, _head: str, _request: Request) -> str | None:
 
 
 _BY_END: dict[str, str | Callable[[str, str, Request], str | None]] = {
+    "completion": _vocabulary,
     "completions": _completions,
     "responses": _responses,
     "compact": _below("/responses", "openai_responses"),

@@ -37,6 +37,7 @@ _TERMINALS = {
     "anthropic_messages": _typed("message_stop|error"),
     "cohere": _typed("message-end", done=True),
     "gemini_interactions": _CHAT,
+    "vocabulary": re.compile(rb"(?:\A|[\r\n])event: ?(?:final|stream_error)[\r\n]"),
     "sourcegraph": re.compile(rb"(?:\A|[\r\n])event: ?done[\r\n]"),
 }
 
@@ -48,7 +49,7 @@ _TERMINALS |= {"ollama": _LINE_DONE, "ollama_generate": _LINE_DONE}
 _TAIL = 16 * 1024
 """Bytes at the end of a body that are searched: a terminal is short, and nothing of size follows it."""
 
-_WHOLE = frozenset({"openai_responses"})
+_WHOLE = frozenset({"openai_responses", "vocabulary"})
 """Wires whose terminal event holds the whole answer."""
 
 

@@ -266,6 +266,13 @@ def _invoke(raw: dict[str, Any]) -> Usage:
     return _anthropic(raw) if "input_tokens" in raw else _chat(raw)
 
 
+def _vocabulary(raw: dict[str, Any]) -> Usage:
+    """Our own words, with what another wire said in `details`."""
+    numbers = {name: _count(raw, name) for name in Usage.model_fields if name != "details"}
+    total = numbers.pop("total_tokens") or numbers["input_tokens"] + numbers["output_tokens"]
+    return Usage(total_tokens=total, details=mapping(raw.get("details")), **numbers)
+
+
 def _embeddings(raw: dict[str, Any]) -> Usage:
     return _cohere(raw) if "billed_units" in raw else _chat(raw)
 
@@ -282,4 +289,5 @@ _RULES: dict[str, Callable[[dict[str, Any]], Usage]] = {
     "bedrock_converse": _bedrock,
     "bedrock_invoke": _invoke,
     "embeddings": _embeddings,
+    "vocabulary": _vocabulary,
 }

@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 
     from llmreplay.exchange import Request
 
-__all__ = ["GENERATED", "Ignore", "Key", "content", "exact_key", "key", "loose_key", "parse_ignore", "verbatim_key"]
+__all__ = [
+    "GENERATED",
+    "Ignore",
+    "Key",
+    "content",
+    "exact_key",
+    "key",
+    "loose_key",
+    "parse_ignore",
+    "verbatim_key",
+]
 
 GENERATED = re.compile(
     r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"

@@ -11,7 +11,8 @@ user adds. Headers are kept by allow-list (`_headers`).
 
 from __future__ import annotations
 
+from llmreplay.redaction._headers import is_credential
 from llmreplay.redaction._placeholder import PLACEHOLDERS, placeholder
 from llmreplay.redaction._redaction import Finding, Redaction
 
-__all__ = ["PLACEHOLDERS", "Finding", "Redaction", "placeholder"]
+__all__ = ["PLACEHOLDERS", "Finding", "Redaction", "is_credential", "placeholder"]

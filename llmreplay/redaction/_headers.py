@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["AllowList"]
+__all__ = ["AllowList", "is_credential"]
 
 _BOTH = (
     "accept",
@@ -133,6 +133,11 @@ _CREDENTIAL = re.compile(
 
 `x-ratelimit-remaining-tokens` counts tokens, and `x-total-tokens` too: a plural is a number.
 """
+
+
+def is_credential(name: str) -> bool:
+    """Tell whether a header of this name, in any case, holds a credential."""
+    return bool(_CREDENTIAL.search(name.lower()))
 
 
 class AllowList:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -89,13 +90,35 @@ class Redaction:
                 self._functions.append(pattern)
             else:
                 raise OptionError("patterns", pattern, "regular expressions, or functions from text to text")
-        self._search = Search(expressions, forms_of(os.environ if environ is None else environ))
+        self._expressions, self._forms = expressions, forms_of(os.environ if environ is None else environ)
+        self._names = True
+        self._search = Search(self._expressions, self._forms)
         self._numbering = Numbering(first)
         kept = tuple(keep_headers)
         self._request_headers = AllowList("request", kept)
         self._response_headers = AllowList("response", kept)
         # Texts of headers and URLs that hold no secret: each request of a client repeats them.
         self._harmless: set[str] = set()
+
+    def by_looks(self) -> Redaction:
+        """Return the rules without those that go by names: of fields, of parameters.
+
+        Both number their secrets together. It is for whoever decides about names himself.
+        """
+        other = copy(self)
+        search = Search(self._expressions, self._forms, names=False)
+        vars(other).update(_names=False, _search=search, _harmless=set())
+        return other
+
+    def text(self, text: str) -> str:
+        """Return what may be stored of a text, such as the value of a header."""
+        return self._text(text)
+
+    def secret(self, text: str) -> str:
+        """Return the placeholder of a text that is secret whatever it looks like."""
+        if is_only_placeholders(data := text.encode("utf-8", "surrogateescape"), 0, len(data)):
+            return text
+        return placeholder(self._numbering.of(data))
 
     def request(self, request: Request) -> Request:
         """Return what may be stored of a request, and what is compared with what was stored.
@@ -111,7 +134,7 @@ class Redaction:
                 body = b"".join(plain)
                 headers = tuple(pair for pair in headers if pair[0].lower() != "content-encoding")
         if body:
-            body = self._body(body, is_form=_is_form(request, body))[0]
+            body = self._body(body, is_form=self._names and _is_form(request, body))[0]
         headers = _with_length(headers, request.body, body)
         return Request(request.method, url, headers, body)
 
@@ -253,7 +276,7 @@ class Redaction:
             data, spelling = text.encode("latin-1"), "latin-1"
         except UnicodeEncodeError:
             data, spelling = text.encode("utf-8", "surrogateescape"), "utf-8"
-        if strict_url:
+        if strict_url and self._names:
             spans = [
                 span
                 for span in url_secrets(data, 0, len(data), strict=True)

@@ -88,10 +88,16 @@ class Hit(NamedTuple):
 
 
 class Search:
-    """Looks for secrets. Knows the user's patterns and the values of the environment."""
+    """Looks for secrets. Knows the user's patterns and the values of the environment.
 
-    def __init__(self, patterns: Sequence[re.Pattern[str]], forms: Sequence[Form]) -> None:
+    Without `names`, what is secret only by the name of its field or parameter is left alone.
+    """
+
+    def __init__(
+        self, patterns: Sequence[re.Pattern[str]], forms: Sequence[Form], *, names: bool = True
+    ) -> None:
         self._patterns = patterns
+        self._names = names
         self._direct = [form for form in forms if not form.in_a_run]
         self._in_runs = [form for form in forms if form.in_a_run]
         # By depth, runs in which nothing was found: what a conversation repeats is looked at once.
@@ -105,7 +111,7 @@ class Search:
     def hits(self, data: bytes, runs: Runs | None = None, *, depth: int = _DEPTH) -> list[Hit]:
         """Return the secrets in some bytes, in order, reading base64 so many layers deep."""
         runs = self.runs(data) if runs is None else runs
-        found = list(self._by_name(data))
+        found = list(self._by_name(data)) if self._names else []
         if self._patterns:
             found += self._by_pattern(data)
         if b"-----BEGIN" in data:
@@ -167,7 +173,10 @@ class Search:
             run = data[start:end]
             if run in harmless:
                 continue
-            hits = [*_in_plain_sight(data, start, end), *self._in_base64(data, start, end, depth)]
+            hits = [
+                *_in_plain_sight(data, start, end, names=self._names),
+                *self._in_base64(data, start, end, depth),
+            ]
             if hits or any(form.run in run for form in self._in_runs):
                 suspects.append(run)
                 yield from hits
@@ -241,7 +250,7 @@ def _after_escape(data: bytes, start: int) -> int:
     return start + 5 if data[start : start + 1] == b"u" else start
 
 
-def _in_plain_sight(data: bytes, start: int, end: int) -> Iterator[Hit]:
+def _in_plain_sight(data: bytes, start: int, end: int, *, names: bool) -> Iterator[Hit]:
     """Find what a run shows without being decoded: shapes, and URLs with secrets in them."""
     run = data[start:end]
     if len(run) < _LONG_FOR_SHAPES or may_hold_shapes(run):
@@ -250,7 +259,7 @@ def _in_plain_sight(data: bytes, start: int, end: int) -> Iterator[Hit]:
             kind = kind_of(match)
             if kind:
                 yield Hit(start + match.start(), start + match.end(), kind, match.group())
-    if b"://" in run or b"?" in run or b"&" in run:
+    if names and (b"://" in run or b"?" in run or b"&" in run):
         for first, last, in_host in url_secrets(data, start, end):
             yield Hit(first, last, "secret in a URL", data[first:last], percent=in_host)
 

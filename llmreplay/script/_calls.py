@@ -33,11 +33,12 @@ def check_calls(turn: Turn, asked: CompletionRequest, request: Request, excepted
 
     Raises `ScriptMistake`.
     """
-    if any(not isinstance(tool, ToolDefinition) for tool in asked.tools):
+    made = [call for choice in (turn, *turn.others) for call in choice.calls]
+    if not made or any(not isinstance(tool, ToolDefinition) for tool in asked.tools):
         # Tools of the provider's own may be called by names that the request does not have.
         return
     offered = {tool.name: tool for tool in asked.tools if isinstance(tool, ToolDefinition)}
-    for scripted in [call for choice in (turn, *turn.others) for call in choice.calls]:
+    for scripted in made:
         tool = offered.get(scripted.name)
         if tool is None:
             if "tool-not-offered" not in excepted:

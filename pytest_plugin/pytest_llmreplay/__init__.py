@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
-    from llmreplay import Cassette, Script
+    from llmreplay import Cassette, Script, ScriptedModel
     from llmreplay.clock import Clock
     from llmreplay.session import Session
     from pytest_llmreplay._orphans import Account
@@ -95,6 +95,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "llm_vcr", "stand in for pytest-recording: its markers, fixtures and options", type="bool", default=False
     )
+    parser.addini(
+        "llm_share_tls",
+        "let clients that are built in replay share one TLS context (default: true)",
+        type="bool",
+        default=True,
+    )
     parser.addini("llm_redact", "regular expressions of secrets of your own", type="linelist")
     parser.addini(
         "llm_cassette_dir",
@@ -109,7 +115,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if early_config.getini("llm_vcr"):
         from pytest_llmreplay import _vcr  # noqa: PLC0415  what else it would bring is not asked for
 
-        _vcr.join(early_config.pluginmanager)
+        _vcr.refuse_peers(early_config.pluginmanager)
+        early_config.pluginmanager.register(_vcr, "llmreplay-vcr")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -272,12 +279,27 @@ def llm_script(request: pytest.FixtureRequest) -> Iterator[Script]:
         script,
         network=options.getoption("llm_network") or options.getini("llm_network"),
         allowed_hosts=[*options.getini("llm_allow_host"), *options.getoption("llm_allow_host")],
+        share_tls=options.getini("llm_share_tls"),
     )
     _opened(request.node, session)
     try:
         yield script
     finally:
         _close(request.node, session)
+
+
+@pytest.fixture
+def llm_model(request: pytest.FixtureRequest) -> Iterator[ScriptedModel]:
+    """Give this test a model that says what it is told to, turn by turn; see `llmreplay.ScriptedModel`."""
+    __tracebackhide__ = True
+    from llmreplay import ScriptedModel  # noqa: PLC0415  see the rules on top
+
+    model = ScriptedModel()
+    _opened(request.node, model.session)
+    try:
+        yield model
+    finally:
+        _close(request.node, model.session)
 
 
 @pytest.fixture

@@ -489,7 +489,7 @@ def test_a_wire_that_no_codec_knows_is_named_with_those_that_are(url: str, wire:
         f"  request: POST {url}\n"
         f"  wire: {wire}\n"
         "  decoded: anthropic_messages, bedrock_converse, bedrock_invoke, cohere, embeddings, gemini, "
-        "mistral, ollama, ollama_generate, openai_chat, openai_responses"
+        "mistral, ollama, ollama_generate, openai_chat, openai_responses, vocabulary"
     )
 
     for ask in (codecs.decode, codecs.events, lambda exchange: codecs.decode_request(exchange.request)):

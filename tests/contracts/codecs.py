@@ -460,6 +460,28 @@ class ArrayWire(Wire):
 
 WIRES: tuple[Wire, ...] = (
     Wire(
+        "vocabulary",
+        "vocabulary",
+        own={
+            "everything": said(
+                thought("I will look.", signature="c2ln"),
+                Text(text="Look: ", extra={"index": 0}),
+                ProviderContent(kind="search", raw={"query": None, "hits": []}),
+                Refusal(text="No."),
+                usage=Usage(input_tokens=9, output_tokens=30, total_tokens=45, details={"prompt": 9}),
+                finish="pause_turn",
+                raw_finish_reason="pause",
+                provider="parrot",
+                message_id="msg_1",
+                request_id="req_1",
+                citations=[None, {"url": "https://e.example/p"}],
+                raw={"body": [None, {}]},
+            ),
+        },
+        broken=b'event: text_delta\ndata: {"text": \n\n',
+        splits=True,
+    ),
+    Wire(
         "mistral",
         "mistral",
         cannot={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import assert_type
 
@@ -14,20 +14,28 @@ from llmreplay import (
     Cassette,
     Chunk,
     CompletionError,
+    CompletionModel,
     CompletionRequest,
+    CompletionRequestBuilder,
     CompletionResponse,
     Exchange,
     Failure,
+    ProviderModel,
     RecordingTransport,
     Refusal,
+    ReplayModel,
     Request,
     Response,
+    ScriptedModel,
     StreamEvent,
     UnmatchedRequest,
     Usage,
+    fail,
     load,
+    say,
     use_cassette,
 )
+from llmreplay.completion import Text, told
 
 
 def a_cassette_is_loaded_and_asked() -> None:
@@ -113,3 +121,46 @@ def completion_errors_are_ordinary_exceptions(error: CompletionError) -> None:
     assert_type(error.retryable, bool)
     assert ordinary is error
     print(llmreplay.nothing)  # type: ignore[attr-defined]  # noqa: T201   # there is no such name
+
+
+class OwnModel:
+    """A model of the user's own, without a base class."""
+
+    async def completion(self, request: CompletionRequest) -> CompletionResponse:
+        """Answer."""
+        return CompletionResponse(choice=[Text(text=request.prompt)])
+
+    async def stream(self, request: CompletionRequest) -> AsyncIterator[StreamEvent]:
+        """Answer in pieces."""
+        for event in told(await self.completion(request)):
+            yield event
+
+
+def models_are_models(own: OwnModel) -> None:
+    models: list[CompletionModel] = [
+        own,
+        ScriptedModel("Hi.", say("Hi."), fail(529)),
+        ReplayModel("x.yaml", order="recorded", counts=["messages"], ignore=("tools",)),
+        ProviderModel.from_env("openai/gpt-5.5", retries=2, timeout=None, base_url=None),
+    ]
+    assert_type(models[0], CompletionModel)
+    ReplayModel("x.yaml", order="random")  # type: ignore[arg-type]  # no such order
+    ProviderModel.from_env("openai/x", retry=1)  # type: ignore[call-arg]  # no such option
+
+
+async def requests_are_built_and_sent(model: ScriptedModel) -> None:
+    builder = model.completion_request("Hi.").preamble("Be brief.").temperature(0.5).stop("a", ["b"])
+    assert_type(builder, CompletionRequestBuilder)
+    assert_type(builder.build(), CompletionRequest)
+    assert_type(await builder.send(), CompletionResponse)
+    assert_type(builder.send_sync(), CompletionResponse)
+    assert_type(builder.stream(), AsyncIterator[StreamEvent])
+    assert_type(builder.stream_sync(), Iterator[StreamEvent])
+    assert_type(model.completion_sync(builder.build()), CompletionResponse)
+    assert_type(model.requests, list[CompletionRequest])
+    assert_type(model.usage, Usage)
+    builder.tool_choice("perhaps")  # type: ignore[arg-type]  # no such mode
+    async with model.stream(builder.build()) as stream:
+        assert_type(stream.response, CompletionResponse | None)
+    with ReplayModel("x.yaml") as replayed:
+        assert_type(replayed, ReplayModel)
