@@ -72,7 +72,7 @@ def answer_of(exchange: Exchange, edge: str) -> Answer:
         response = _without_coding(response)
     headers: dict[str, list[str]] = {}
     for name, value in response.headers:
-        headers.setdefault(name.lower() if edge in _HTTPX else name, []).append(value)
+        headers.setdefault(str(name).lower() if edge in _HTTPX else str(name), []).append(str(value))
     message = response.reason if speakable(response.reason) else phrase(response.status)
     status = {"code": response.status, "message": message}
     told = {"status": status, "headers": headers, "body": {"string": response.body}}
@@ -176,5 +176,6 @@ def _without_coding(response: Response) -> Response:
 def _named(headers: Headers, edge: str) -> dict[str, str]:
     named: dict[str, str] = {}
     for name, value in headers:
-        named[name.lower() if edge in _HTTPX else name] = value
+        # A name of aiohttp's is of a class of its own, which no serializer writes.
+        named[str(name).lower() if edge in _HTTPX else str(name)] = str(value)
     return named

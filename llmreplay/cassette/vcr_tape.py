@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from vcr import matchers  # type: ignore[import-untyped]  # vcrpy has no types
 from vcr.cassette import Cassette as VcrCassette  # type: ignore[import-untyped]
-from vcr.cassette import _run_hooks  # type: ignore[import-untyped]
+from vcr.cassette import _run_hooks
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 from vcr.matchers import requests_match  # type: ignore[import-untyped]
 from vcr.patch import PATCHER_NAMES, CassettePatcherBuilder  # type: ignore[import-untyped]

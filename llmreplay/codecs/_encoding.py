@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,7 +69,13 @@ class Ids:
         digest = b""
         while len(digest) < length:
             digest += blake2b(self._seed + b"%d %d" % (self._count, len(digest))).digest()
-        return prefix + "".join(alphabet[byte % len(alphabet)] for byte in digest[:length])
+        return prefix + digest[:length].translate(_letters(alphabet)).decode()
+
+
+@cache
+def _letters(alphabet: str) -> bytes:
+    """Return the letter of an alphabet that each byte stands for."""
+    return bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
 
 
 def words(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Where a wire spells one thing in two ways, the spelling of the request that was read is kept.
 
-A text alone is a string or a list of one block, a false flag is there or left out: the vocabulary
-does not tell them apart, and its reader need not. Whoever writes a request that was read compares
+A text alone is a string or a list of one block, a stop is one or a list of one, a false flag is there
+or left out: the vocabulary does not tell them apart, and its reader need not. Whoever writes a request that was read compares
 with its `raw`, and takes from there what means the same, and nothing else.
 """
 
@@ -39,7 +39,7 @@ def _same(written: Any, raw: Any) -> bool:
     if isinstance(written, str) and isinstance(raw, list):
         return bool(written) and _block(raw) == written
     if isinstance(written, list) and isinstance(raw, str):
-        return bool(raw) and _block(written) == raw
+        return bool(raw) and (_block(written) == raw or written == [raw])
     if isinstance(written, str) and isinstance(raw, str) and written[:1] in {"{", "["}:  # JSON in a string
         try:
             return bool(json.loads(written) == json.loads(raw))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import _socket
 import http.client
 import threading
-from functools import partial
+from functools import cache, partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -128,6 +128,7 @@ def _by_its_own_name(real: Any) -> Any:
     return again
 
 
+@cache
 def _woken(real: Any, *, secure: bool) -> Any:
     """Return a class that stands for one of `http.client`'s: who makes a connection of it wakes vcrpy."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -51,10 +52,14 @@ class Form(NamedTuple):
 
 def forms_of(environ: Mapping[str, str]) -> tuple[Form, ...]:
     """Return every spelling of every secret value, the longest first."""
+    named = [(variable, environ.get(variable, "")) for variable in environ if _SECRET_NAME.search(variable)]
+    return _forms(tuple(pair for pair in named if len(pair[1]) >= _SHORTEST))
+
+
+@lru_cache(maxsize=8)  # one process has one environment, and many sessions
+def _forms(secrets: tuple[tuple[str, str], ...]) -> tuple[Form, ...]:
     forms: dict[bytes, Form] = {}
-    for variable, value in environ.items():
-        if not _SECRET_NAME.search(variable) or len(value) < _SHORTEST:
-            continue
+    for variable, value in secrets:
         secret = value.encode("utf-8", "surrogateescape")
         for text, encoded in _spellings(value, secret):
             forms.setdefault(text, Form(text, secret, variable, encoded, _longest_run(text)))

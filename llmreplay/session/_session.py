@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmreplay.cassette import Cassette
+    from llmreplay.cassette._entries import Entry
     from llmreplay.exchange import Exchange, Failure, Request, Response
 
 RecordMode = Literal["none", "once", "new_episodes", "all", "rewrite"]
@@ -163,6 +164,7 @@ class Session:
         self._takes: dict[int, Take] = {}
         self._taken: dict[int, Exchange] = {}
         self._calls: dict[int, Call] = {}
+        self._spoken: list[tuple[str, Entry]] = []
         cassette._faults.replayed = not self._records_everything  # noqa: SLF001  else no fault is ever met
         cassette._calls = self._calls  # noqa: SLF001  the cassette shows what this session did
 
@@ -186,6 +188,17 @@ class Session:
         """The exchanges that were played, in order."""
         return [call.exchange for number, call in sorted(self._calls.items()) if number not in self._taken]
 
+    @property
+    def tokens(self) -> int:
+        """The tokens of the calls of models that were answered from the cassette as it was recorded."""
+        from llmreplay.codecs._usage import reported  # noqa: PLC0415  most sessions ask for no tokens
+        from llmreplay.exchange import Response  # noqa: PLC0415
+
+        outcomes = [(wire, entry.outcome()) for wire, entry in self._spoken]
+        return sum(
+            reported(wire, found).total_tokens for wire, found in outcomes if isinstance(found, Response)
+        )
+
     def allows(self, host: str) -> bool:
         """Tell whether a host may be reached although nothing is recorded."""
         name = host.strip("[]").lower()
@@ -201,7 +214,8 @@ class Session:
             raise self.refuse(UndecidedRequest(message, request=request)) from error
 
     def _decided(self, request: Request, edge: str) -> Replay | Forward | PassOn:
-        called = codecs.is_llm_call(request)
+        wire = codecs.recognise(request)
+        called = wire is not None
         allowed = bool(self.allowed_hosts) and self.allows(request.host)
         if allowed or (not called and (self.only == "llm" or is_loopback(request.host))):
             return PassOn()
@@ -213,23 +227,23 @@ class Session:
         with self._lock:
             at = self._index.take_verbatim(verbatim)
             if at is not None:
-                return self._played(at, request)
-        return self._compared(request, edge, model_call=called)
+                return self._played(at, request, wire)
+        return self._compared(request, edge, wire)
 
-    def _compared(self, request: Request, edge: str, *, model_call: bool) -> Replay | Forward | PassOn:
+    def _compared(self, request: Request, edge: str, wire: str | None) -> Replay | Forward | PassOn:
         """Decide about a request that is not spelled as a recorded one: its meaning counts."""
         shown = self.redaction.request(request)
         with self._lock:
             at = self._index.take(exact_key(shown, self.ignore), lambda: loose_key(shown, self.ignore))
             if at is not None:
-                return self._played(at, request, shown)
+                return self._played(at, request, wire, shown)
         if self._records_misses:
-            return self._forward(request, edge, model_call=model_call)
-        if model_call:
+            return self._forward(request, edge, model_call=wire is not None)
+        if wire is not None:
             raise self._unmatched(shown)
         return PassOn(lambda blocked: self._unmatched_after_all(shown, blocked))
 
-    def _played(self, at: int, request: Request, shown: Request | None = None) -> Replay:
+    def _played(self, at: int, request: Request, wire: str | None, shown: Request | None = None) -> Replay:
         """Answer a request from a place; without `shown` it is spelled as the one recorded there."""
         if self.cassette.interferes(at):
             return self._interfered(at, shown or self.redaction.request(request))
@@ -239,6 +253,8 @@ class Session:
             call = Call((entry, request.headers), at + 1, self._as_recorded)
         else:
             call = Call((entry, shown), at + 1, _as_shown)
+        if wire is not None:
+            self._spoken.append((wire, entry))
         return self._play(call, entry.outcome())
 
     def _as_recorded(self, kept: Any) -> Exchange:

@@ -368,7 +368,6 @@ def _close(item: pytest.Item, session: Session) -> None:
 def _done(config: pytest.Config, item: pytest.Item | None, session: Session, complaint: str) -> None:
     """Account for a session that is over, and raise what it has to complain of."""
     __tracebackhide__ = True
-    from llmreplay import codecs  # noqa: PLC0415
     from llmreplay.cassette import runs  # noqa: PLC0415
 
     counts = config.stash[_COUNTS]
@@ -376,7 +375,7 @@ def _done(config: pytest.Config, item: pytest.Item | None, session: Session, com
         "replayed" if session.script is None else "scripted": session.tally.replayed,
         "recorded": session.tally.recorded,
         "refused": session.tally.refused,
-        "tokens": 0 if session.script else sum(codecs.usage(call).total_tokens for call in session.replayed),
+        "tokens": session.tokens,
     }
     for name, number in done.items():
         counts[name] = counts.get(name, 0) + number

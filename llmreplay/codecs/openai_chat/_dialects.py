@@ -12,12 +12,13 @@ module is long since it is a table: one entry a provider, and no branch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+
+from llmreplay.exchange import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from llmreplay.exchange import Request
 
 __all__ = ["COMPATIBLE", "DIALECTS", "Dialect", "dialect_of", "provider_of"]
 
@@ -100,6 +101,7 @@ class Dialect:
         no_text: What the content is where the model only calls tools.
         whole_calls: Whether a stream has each tool call in one delta.
         call_index: Whether tool calls of a plain answer have an index.
+        bare_images: Whether an image that the model drew is a text, rather than an `image_url` part (xAI).
         usage: Where a stream tells it: in a frame without choices if `asked`, in one always (`alone`),
             in the `last` frame with choices, or in `each`.
         null_usage: Whether the other frames then have `usage: null`.
@@ -142,6 +144,7 @@ class Dialect:
     no_text: str | None = None
     whole_calls: bool = False
     call_index: bool = False
+    bare_images: bool = False
     usage: Literal["asked", "alone", "last", "each"] = "asked"
     null_usage: bool = False
     inputs: tuple[str, ...] = ()
@@ -236,6 +239,7 @@ _ALL = (
         citations="citations",
         no_text="",
         whole_calls=True,
+        bare_images=True,
         usage="alone",
         inputs=("text_tokens", "audio_tokens", "image_tokens", "cached_tokens"),
         outputs=_OUTPUTS,
@@ -454,6 +458,12 @@ DIALECTS = {dialect.name: dialect for dialect in _ALL}
 
 def provider_of(request: Request) -> str | None:
     """Return the provider behind the host, or behind the first segment of a proxy's path."""
+    return _provider_at(request.url)
+
+
+@lru_cache(maxsize=64)  # a script is asked at the same address again and again
+def _provider_at(url: str) -> str | None:
+    request = Request("POST", url)
     host = request.host
     for suffix, name in _HOSTS:
         if host == suffix or host.endswith(suffix if suffix[0] == "." else f".{suffix}"):

@@ -4,7 +4,8 @@ Shapes beyond OpenAI's: reasoning as `reasoning_content` (DeepSeek, xAI, older v
 (Groq, vLLM, OpenRouter) or `reasoning_details` (OpenRouter); contents as a list, reasoning among
 them (Mistral); images beside the text (OpenRouter); whole tool calls in one delta (Groq, Mistral,
 xAI); arguments as an object; several calls that all have index 0, told apart by their ids (Gemini);
-every key of OpenAI's, empty where nothing was said (Snowflake).
+every key of OpenAI's, empty where nothing was said (Snowflake); images as bare texts (xAI's API
+description, `Delta.images`).
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ def take(message: dict[str, Any], assembly: Assembly, choice: int) -> list[Strea
     if any(sound.values()):
         data, transcript = text(sound.get("data")), text(sound.get("transcript"))
         events += assembly.sound(choice, id=optional(sound.get("id")), data=data, transcript=transcript)
-    for item in each(message.get("images")):
-        events += assembly.whole(choice, image(item))
+    for item in listed(message.get("images")):
+        if item and isinstance(item, (str, dict)):
+            events += assembly.whole(choice, _drawn(item) if isinstance(item, str) else image(item))
     return events
 
 
@@ -162,6 +164,13 @@ def image(item: dict[str, Any]) -> Image:
         kind, _, data = url.removeprefix("data:").partition(";base64,")
         return Image(data=data, media_type=kind or None, detail=detail, extra=extra)
     return Image(data=url, source="url", detail=detail, extra=extra)
+
+
+def _drawn(spelled: str) -> Image:
+    """Return an image that is a text: its URL, or its data alone."""
+    if spelled.startswith("data:") or "://" in spelled:
+        return image({"image_url": spelled})
+    return Image(data=text(spelled))
 
 
 def log_probs(found: Any) -> LogProbs | None:

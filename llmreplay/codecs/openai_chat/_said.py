@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._usage import normalise
+from llmreplay.codecs.openai_chat._message import write_image
 from llmreplay.completion import Audio, Image, ProviderContent, Reasoning, Refusal, Text, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmreplay.codecs._encoding import Cut
     from llmreplay.codecs.openai_chat._dialects import Dialect
@@ -19,12 +20,20 @@ __all__ = [
     "Said",
     "cut_text",
     "grown",
+    "sound_deltas",
     "write_detail",
     "write_details",
+    "write_drawn",
     "write_sound",
     "write_thinking",
     "write_usage",
 ]
+
+_EXPIRY = 3600
+"""Seconds for which a sound can be given back by its id."""
+
+_SOUND = 4096
+"""Characters of base64 in one piece of a sound: a multiple of four, so that each can be decoded alone."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,32 @@ def write_thinking(text: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
 
 
-def write_sound(sound: Audio) -> dict[str, Any]:
+def write_sound(sound: Audio, created: int) -> dict[str, Any]:
+    """Return the sound of a plain answer, with the time until which it can be given back by its id."""
     found = {"id": sound.id, "data": sound.data, "transcript": sound.transcript}
-    return {key: value for key, value in found.items() if value is not None}
+    told = {key: value for key, value in found.items() if value is not None}
+    return {**told, "expires_at": created + _EXPIRY}
+
+
+def sound_deltas(sound: Audio | None, created: int, cut: Cut) -> Iterator[dict[str, Any]]:
+    """Yield a sound as a stream brings it: its id and words, its data in pieces, the end of its time."""
+    if sound is None:
+        return
+    whole = write_sound(sound, created)
+    words, data, expiry = whole.pop("transcript", ""), whole.pop("data"), whole.pop("expires_at")
+    for piece in cut.text(words):
+        yield {**whole, "transcript": piece}
+        whole = {}
+    for at in range(0, len(data), _SOUND):
+        yield {**whole, "data": data[at : at + _SOUND]}
+        whole = {}
+    yield {**whole, "expires_at": expiry}
+
+
+def write_drawn(image: Image, dialect: Dialect) -> Any:
+    """Return an image that the model drew: an `image_url` part, or its text alone where that is the form."""
+    if not dialect.bare_images:
+        return write_image(image)
+    if image.source == "base64" and image.media_type is None:
+        return image.data
+    return write_image(image)["image_url"]["url"]

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 from llmreplay.codecs._encoding import CREATED, HEXADECIMAL, Cut, Ids, compact, json_response, stream_response
 from llmreplay.codecs._json import mapping, without
 from llmreplay.codecs.openai_chat._dialects import dialect_of
-from llmreplay.codecs.openai_chat._message import FINISH, write_call, write_image, write_log_probs
+from llmreplay.codecs.openai_chat._message import FINISH, write_call, write_log_probs
 from llmreplay.codecs.openai_chat._said import (
     Said,
     cut_text,
     grown,
+    sound_deltas,
     write_detail,
     write_details,
+    write_drawn,
     write_sound,
     write_thinking,
     write_usage,
@@ -169,9 +171,9 @@ class _Writer:
             places = [{"index": place} if dialect.call_index else {} for place in range(len(written))]
             message["tool_calls"] = [{**place, **call} for place, call in zip(places, written, strict=True)]
         if said.sound is not None:
-            message["audio"] = {**write_sound(said.sound), "expires_at": self._head["created"] + 3600}
+            message["audio"] = write_sound(said.sound, self._head["created"])
         if said.images:
-            message["images"] = [write_image(image) for image in said.images]
+            message["images"] = [write_drawn(image, dialect) for image in said.images]
         return message
 
     def _reasoning(self, thoughts: Sequence[ReasoningPart]) -> dict[str, Any]:
@@ -264,8 +266,8 @@ class _Writer:
             yield self._entry(choice, {"content": piece}, LogProbs(content=tokens) if tokens else None)
             probable = None if tokens else probable
         after = [*({"refusal": piece} for piece in self._cut.text(said.refusal or "")), *calls]
-        after += [{"audio": write_sound(said.sound)}] if said.sound is not None else []
-        after += [{"images": [write_image(image)]} for image in said.images]
+        after += [{"audio": piece} for piece in sound_deltas(said.sound, self._head["created"], self._cut)]
+        after += [{"images": [write_drawn(image, dialect)]} for image in said.images]
         after += [{"annotations": self._annotations}] if self._annotations and choice.index == 0 else []
         for delta in after:
             yield self._entry(choice, delta)

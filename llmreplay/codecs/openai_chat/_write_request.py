@@ -154,7 +154,8 @@ def _result(result: ToolResult, role: str) -> dict[str, Any]:
         Text(text=result.model_copy(update={"content": [piece]}).text) if isinstance(piece, Json) else piece
         for piece in result.content
     ]
-    id_ = {} if role == "function" else {"tool_call_id": result.id}
+    # xAI takes a result without the id of its call.
+    id_ = {} if role == "function" or not result.id else {"tool_call_id": result.id}
     return {"role": role, "content": _content(content), **id_, **named, **result.extra}
 
 

@@ -1,0 +1,44 @@
+"""What a model is to know beforehand, as the one message that all providers can read.
+
+Rules:
+
+* It stands before the first message that is not of the system.
+* A document that is a text becomes one, as `<file id: NAME>`, unless the wire has a place for it; any other
+  stays a document, for the codec to spell or refuse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmreplay.completion import Document, Message, Text
+
+if TYPE_CHECKING:
+    from llmreplay.completion import CompletionRequest
+
+__all__ = ["as_text", "with_documents"]
+
+_SYSTEM = frozenset({"system", "developer"})
+
+
+def with_documents(request: CompletionRequest, *, texts: bool = True) -> list[Message]:
+    """Return the messages of a request, with that of its documents.
+
+    `texts` makes texts of those that are; a wire with a place for them leaves it out.
+    """
+    if not request.documents:
+        return request.messages
+    messages = request.messages
+    first = next(
+        (place for place, message in enumerate(messages) if message.role not in _SYSTEM), len(messages)
+    )
+    contents = [as_text(document) if texts else document for document in request.documents]
+    return [*messages[:first], Message.user(*contents), *messages[first:]]
+
+
+def as_text(document: Document) -> Document | Text:
+    """Return a document that is a text as one, any other as it is."""
+    if document.source != "text":
+        return document
+    named = "" if document.name is None else f" id: {document.name}"
+    return Text(text=f"<file{named}>\n{document.data}\n</file>\n", extra=document.extra)
