@@ -24,7 +24,7 @@ _SYSTEM = frozenset({"system", "developer"})
 def with_documents(request: CompletionRequest, *, texts: bool = True) -> list[Message]:
     """Return the messages of a request, with that of its documents.
 
-    `texts` makes texts of those that are; a wire with a place for them leaves it out.
+    `texts` makes texts of those that are; a wire with a place for them does without.
     """
     if not request.documents:
         return request.messages
@@ -32,13 +32,14 @@ def with_documents(request: CompletionRequest, *, texts: bool = True) -> list[Me
     first = next(
         (place for place, message in enumerate(messages) if message.role not in _SYSTEM), len(messages)
     )
-    contents = [as_text(document) if texts else document for document in request.documents]
+    contents = [
+        Text(text=as_text(document), extra=document.extra) if texts and document.source == "text" else document
+        for document in request.documents
+    ]
     return [*messages[:first], Message.user(*contents), *messages[first:]]
 
 
-def as_text(document: Document) -> Document | Text:
-    """Return a document that is a text as one, any other as it is."""
-    if document.source != "text":
-        return document
+def as_text(document: Document) -> str:
+    """Return what is said of a document that is a text."""
     named = "" if document.name is None else f" id: {document.name}"
-    return Text(text=f"<file{named}>\n{document.data}\n</file>\n", extra=document.extra)
+    return f"<file{named}>\n{document.data}\n</file>\n"

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from llmreplay import codecs, session
 from llmreplay.completion import RequestError, StreamOptions
 from llmreplay.errors import render
-from llmreplay.model._documents import with_documents
+from llmreplay.codecs._documents import with_documents
+from llmreplay.model._messages import refuse_empty
 from llmreplay.use import DUMMY_KEY
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _whole(
         raise RequestError("the request names no model", provider=provider.name)
     if not request.messages:
         raise RequestError("the request has no message", provider=provider.name)
+    refuse_empty(request.messages, provider.name)
     fields: dict[str, Any] = {"model": name, "stream": stream, "documents": []}
     fields["messages"] = with_documents(request)
     if stream and provider.asks_usage and request.stream_options is None:

@@ -22,6 +22,7 @@ from llmreplay.completion import (
     ToolDefinition,
 )
 from llmreplay.errors import OptionError
+from llmreplay.model._messages import refuse_empty
 from llmreplay.model._sync import iterate_sync, run_sync
 
 if TYPE_CHECKING:
@@ -197,9 +198,7 @@ class CompletionRequestBuilder:
         """
         system = [] if self._preamble is None else [Message.system(self._preamble)]
         messages = [*system, *self._history, self._prompt]
-        for place, message in enumerate(messages):
-            if not message.content:
-                raise RequestError(f"messages[{place}] ({message.role}) has no content")
+        refuse_empty(messages)
         try:
             return CompletionRequest(
                 messages=messages,

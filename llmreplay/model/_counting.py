@@ -33,7 +33,7 @@ from llmreplay.completion import (
     ToolResult,
 )
 from llmreplay.errors import OptionError
-from llmreplay.model._documents import with_documents
+from llmreplay.codecs._documents import with_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmreplay.cassette import Cassette
+from llmreplay.model._messages import refuse_empty
 from llmreplay.model._session import SessionModel
 from llmreplay.redaction import Redaction
 from llmreplay.script import Script
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmreplay.completion import CompletionRequest
+    from llmreplay.exchange import Request
     from llmreplay.script import Step
 
 __all__ = ["ScriptedModel"]
@@ -74,3 +76,8 @@ class ScriptedModel(SessionModel):
     def transcript(self) -> str:
         """Return the conversations so far, for a person to read."""
         return self.script.transcript()
+
+    def _wire(self, request: CompletionRequest) -> Request:
+        # What a provider would not be sent is not taken here either.
+        refuse_empty(request.messages)
+        return super()._wire(request)

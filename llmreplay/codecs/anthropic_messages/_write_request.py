@@ -4,8 +4,7 @@ Rules:
 
 * The system prompt stands beside the messages; results of tools that follow each other are one
   message of the user, since all calls of a turn have to be answered in the next one.
-* What the wire has no word for is a `RequestError`, never dropped. `stream_options`, `store` and a
-  count of one answer are no such thing: the wire always does what they ask for.
+* What the wire has no word for is a `RequestError`, never dropped; see `llmreplay.codecs._unspoken`.
 * A request that was read is written as it was read, where two spellings mean the same.
 """
 
@@ -15,9 +14,11 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from llmreplay.codecs._documents import with_documents
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._json import mapping, without
 from llmreplay.codecs._spelling import respelled
+from llmreplay.codecs._unspoken import form_of, limit_of, refuse_unspoken, schema_of, unspoken
 from llmreplay.codecs.anthropic_messages._request import MODES
 from llmreplay.codecs.anthropic_messages._write import thinking
 from llmreplay.completion import (
@@ -36,11 +37,9 @@ from llmreplay.completion import (
 from llmreplay.exchange import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from llmreplay.completion import CompletionRequest, Message, ToolChoice, ToolDefinition
 
-__all__ = ["MAX_TOKENS", "refuse_unspoken", "write_body", "write_url"]
+__all__ = ["MAX_TOKENS", "write_body", "write_url"]
 
 MAX_TOKENS = 4096
 """What is asked for where the request does not say: the wire cannot do without."""
@@ -50,7 +49,9 @@ _VERSION = "2023-06-01"
 _VERTEX_VERSION = "vertex-2023-10-16"
 _DEFAULTS = {"type": "custom"}
 
+_WIRE = "messages"
 _UNSPOKEN = (
+    "n",
     "seed",
     "frequency_penalty",
     "presence_penalty",
@@ -62,18 +63,11 @@ _UNSPOKEN = (
     "search_parameters",
     "web_search_options",
     "deferred",
+    "store",
+    "stream_options",
 )
 
 _WORDS = {mode: word for word, mode in MODES.items()}
-
-
-def refuse_unspoken(request: CompletionRequest, names: Iterable[str], wire: str) -> None:
-    """Raise `RequestError` if a request says something that a wire has no word for."""
-    found = [name for name in names if getattr(request, name) not in (None, False)]
-    if (request.n or 1) > 1:
-        found.append("n")
-    if found:
-        raise RequestError(f"the {wire} wire has no word for {', '.join(found)}")
 
 
 def write_url(request: CompletionRequest, body: dict[str, Any], base_url: str | None) -> Request:
@@ -94,24 +88,26 @@ def write_url(request: CompletionRequest, body: dict[str, Any], base_url: str | 
 
 def write_body(request: CompletionRequest) -> dict[str, Any]:
     """Return the body of a request; raise `RequestError` if the wire has no word for it."""
-    refuse_unspoken(request, _UNSPOKEN, "messages")
-    leading = _leading(request.messages)
+    refuse_unspoken(request, _UNSPOKEN, _WIRE)
+    messages = with_documents(request, texts=False)
+    leading = _leading(messages)
+    limit = limit_of(request, _WIRE)
     body: dict[str, Any] = {
         "model": request.model,
-        "max_tokens": request.max_completion_tokens or request.max_tokens or MAX_TOKENS,
-        "messages": _messages(request, request.messages[leading:]),
+        "max_tokens": MAX_TOKENS if limit is None else limit,
+        "messages": _messages(messages[leading:]),
         "temperature": request.temperature,
         "top_p": request.top_p,
         "top_k": request.top_k,
         "stop_sequences": request.stop or None,
         "stream": request.stream or None,
         "service_tier": request.service_tier,
-        "metadata": {"user_id": request.user} if request.user else request.metadata,
+        "metadata": _metadata(request),
         "tools": [_tool(tool) for tool in request.tools] or None,
         "tool_choice": _choice(request),
         **_configured(request),
     }
-    system = [block for message in request.messages[:leading] for block in _contents(message)]
+    system = [block for message in messages[:leading] for block in _contents(message)]
     if system:
         body["system"] = _alone(system)
     written = {key: value for key, value in body.items() if value is not None}
@@ -125,7 +121,7 @@ def _leading(messages: list[Message]) -> int:
     return len(messages)
 
 
-def _messages(request: CompletionRequest, messages: list[Message]) -> list[dict[str, Any]]:
+def _messages(messages: list[Message]) -> list[dict[str, Any]]:
     written: list[dict[str, Any]] = []
     answering = False  # the message before holds results of tools, and takes more
     for message in messages:
@@ -137,10 +133,16 @@ def _messages(request: CompletionRequest, messages: list[Message]) -> list[dict[
         answering = results
         role = {"developer": "system", "tool": "user", "function": "user"}.get(message.role, message.role)
         written.append({"role": role, "content": _alone(content), **message.extra})
-    if request.documents:
-        given = [_medium("document", document) for document in request.documents]
-        written.insert(0, {"role": "user", "content": given})
     return written
+
+
+def _metadata(request: CompletionRequest) -> Any:
+    """Return what is told of the user, whom the wire names among the metadata."""
+    if request.user is None:
+        return request.metadata
+    if request.metadata is not None and not isinstance(request.metadata, dict):
+        raise unspoken("user beside metadata that is no object", _WIRE)
+    return {**mapping(request.metadata), "user_id": request.user}
 
 
 def _alone(blocks: list[Any]) -> Any:
@@ -228,7 +230,7 @@ def _choice(request: CompletionRequest) -> dict[str, Any] | None:
 
 def _named(choice: ToolChoice) -> dict[str, Any]:
     if len(choice.names) > 1:
-        raise RequestError(f"the messages wire can name one tool, not {len(choice.names)}")
+        raise unspoken(f"tool_choice of {len(choice.names)} names, only of one", _WIRE)
     return {"name": choice.names[0]} if choice.names else {}
 
 
@@ -236,13 +238,11 @@ def _configured(request: CompletionRequest) -> dict[str, Any]:
     """Return the form of the answer and the effort, in the place where they are said today."""
     config: dict[str, Any] = {}
     written: dict[str, Any] = {}
-    schema, form = request.output_schema, request.response_format
-    if form is not None and form.type != "text":
-        if form.type != "json_schema":
-            raise RequestError(f"the messages wire has no word for a response in {form.type!r}")
-        config["format"] = {"type": form.type, "schema": form.json_schema, **form.extra}
-    elif schema is not None:
-        config["format"] = {"type": "json_schema", "schema": schema}
+    form, schema = form_of(request, _WIRE), schema_of(request, _WIRE)
+    if form is not None and schema is not None:
+        if form.description is not None:
+            raise unspoken("response_format.description", _WIRE)
+        config["format"] = {"type": form.type, "schema": schema, **form.extra}
     if "output_format" in mapping(request.raw) and "format" in config:  # where the beta had it
         written["output_format"] = config.pop("format")
     if request.reasoning_effort is not None:

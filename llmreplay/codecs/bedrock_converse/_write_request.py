@@ -15,7 +15,7 @@ from llmreplay.codecs import _aws
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._json import mapping
 from llmreplay.codecs._spelling import respelled
-from llmreplay.codecs.anthropic_messages._write_request import refuse_unspoken
+from llmreplay.codecs._unspoken import form_of, limit_of, refuse_unspoken, schema_of, unspoken
 from llmreplay.codecs.bedrock_converse._blocks import write_block, write_reasoning
 from llmreplay.codecs.bedrock_converse._request import MODES
 from llmreplay.completion import ProviderTool, Reasoning, RequestError
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["write_request"]
 
+_WIRE = "converse"
 _UNSPOKEN = (
+    "n",
     "seed",
     "frequency_penalty",
     "presence_penalty",
@@ -38,6 +40,9 @@ _UNSPOKEN = (
     "search_parameters",
     "web_search_options",
     "deferred",
+    "store",
+    "stream_options",
+    "parallel_tool_calls",
 )
 
 _DEFAULTS = {"status": "success"}
@@ -48,9 +53,7 @@ def write_request(request: CompletionRequest, base_url: str | None) -> Request:
     """Return the HTTP request; raise `RequestError` if the wire has no word for it."""
     if request.model is None:
         raise RequestError("Bedrock names the model in the path, and the request has none")
-    refuse_unspoken(request, _UNSPOKEN, "converse")
-    if request.parallel_tool_calls is False:
-        raise RequestError("the converse wire has no word for parallel_tool_calls")
+    refuse_unspoken(request, _UNSPOKEN, _WIRE)
     action = "converse-stream" if request.stream else "converse"
     url = _aws.url_of(base_url, request.model, action)
     return Request("POST", url, _aws.request_headers(stream=request.stream), compact(_body(request)))
@@ -65,7 +68,7 @@ def _body(request: CompletionRequest) -> dict[str, Any]:
         "messages": _messages(request, request.messages[leading:]),
         "system": [block for message in request.messages[:leading] for block in _contents(message)],
         "inferenceConfig": _given(
-            maxTokens=request.max_completion_tokens or request.max_tokens,
+            maxTokens=limit_of(request, _WIRE),
             temperature=request.temperature,
             topP=request.top_p,
             stopSequences=request.stop or None,
@@ -74,7 +77,7 @@ def _body(request: CompletionRequest) -> dict[str, Any]:
         "toolConfig": _tools(request),
         "outputConfig": _given(textFormat=_format(request), effort=request.reasoning_effort),
         "serviceTier": _given(type=request.service_tier),
-        "requestMetadata": {"user": request.user} if request.user else mapping(request.metadata),
+        "requestMetadata": _metadata(request),
     }
     merged = {
         key: {**value, **extra[key]}
@@ -85,6 +88,13 @@ def _body(request: CompletionRequest) -> dict[str, Any]:
     kept = {key: value for key, value in merged.items() if value}
     others = {key: value for key, value in extra.items() if key not in kept}
     return {**mapping(respelled(kept, request.raw, _DEFAULTS)), **others}
+
+
+def _metadata(request: CompletionRequest) -> dict[str, Any]:
+    """Return what is told of the request, and of the user among it."""
+    if request.metadata is not None and not isinstance(request.metadata, dict):
+        raise unspoken("metadata that is no object", _WIRE)
+    return {**mapping(request.metadata), **_given(user=request.user)}
 
 
 def _given(**fields: Any) -> dict[str, Any]:
@@ -128,9 +138,9 @@ def _tools(request: CompletionRequest) -> dict[str, Any]:
     if choice is not None and choice.mode == "none":
         if not request.tools:
             return {}
-        raise RequestError("the converse wire has no word for a tool choice of 'none'")
+        raise unspoken("tool_choice: 'none'", _WIRE)
     if choice is not None and len(choice.names) > 1:
-        raise RequestError(f"the converse wire can name one tool, not {len(choice.names)}")
+        raise unspoken(f"tool_choice of {len(choice.names)} names, only of one", _WIRE)
     written = _given(tools=[_tool(tool) for tool in request.tools] or None)
     if choice is not None:
         named = {"name": choice.names[0]} if choice.names else {}
@@ -149,15 +159,10 @@ def _tool(tool: ToolDefinition | ProviderTool) -> dict[str, Any]:
 
 
 def _format(request: CompletionRequest) -> dict[str, Any] | None:
-    form, schema = request.response_format, request.output_schema
-    name: str | None = None
-    description: str | None = None
-    if form is not None and form.type != "text":
-        if form.type != "json_schema":
-            raise RequestError(f"the converse wire has no word for a response in {form.type!r}")
-        schema, name, description = form.json_schema, form.name, form.description
-    if schema is None:
+    form, schema = form_of(request, _WIRE), schema_of(request, _WIRE)
+    if form is None or schema is None:
         return None
+    name = None if request.response_format is None else form.name
     spelled = json.dumps(schema, ensure_ascii=False)
-    inner = _given(schema=spelled, name=name, description=description)
+    inner = _given(schema=spelled, name=name, description=form.description)
     return {"type": "json_schema", "structure": {"jsonSchema": inner}}

@@ -1,7 +1,9 @@
 """A request of Cohere's second chat API, read and written.
 
 https://docs.cohere.com/reference/chat. What a model plans before it calls tools (`tool_plan`) is reasoning
-here, that remembers in `extra` where it stood.
+here, that remembers in `extra` where it stood. Documents that are texts have a place beside the messages.
+
+What the wire has no word for is a `RequestError`, never dropped; see `llmreplay.codecs._unspoken`.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from llmreplay.codecs._json import (
     without,
 )
 from llmreplay.codecs._spelling import respelled
+from llmreplay.codecs._unspoken import form_of, limit_of, refuse_unspoken, unspoken
 from llmreplay.codecs.openai_chat._message import image
 from llmreplay.completion import (
     CompletionRequest,
+    Document,
     Image,
     Json,
     Message,
@@ -50,6 +54,24 @@ PLAN = {"type": "tool_plan"}
 """What reasoning remembers that was a plan."""
 
 _HOME = "https://api.cohere.com"
+_WIRE = "Cohere"
+_UNSPOKEN = (
+    "parallel_tool_calls",
+    "n",
+    "logit_bias",
+    "top_logprobs",
+    "reasoning_effort",
+    "stream_options",
+    "modalities",
+    "audio",
+    "search_parameters",
+    "web_search_options",
+    "deferred",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+)
 _ROLES: tuple[Any, ...] = ("system", "user", "assistant", "tool")
 _CHOICES: dict[Any, Any] = {"REQUIRED": "required", "NONE": "none"}
 _DEFAULTS = {"type": "function"}
@@ -99,8 +121,12 @@ def read_request(request: Request) -> CompletionRequest:
     if form is not None:
         fields["response_format"] = form
         del left["response_format"]
+    documents = _documents(body.get("documents"))
+    if documents:
+        del left["documents"]
     return CompletionRequest(
         messages=[_message(message) for message in take_each(left, "messages")],
+        documents=documents,
         tools=[read_tool(tool) for tool in take_each(left, "tools")],
         stream=isinstance(body.get("stream"), bool) and left.pop("stream"),
         extra=left,
@@ -124,6 +150,24 @@ def _message(message: dict[str, Any]) -> Message:
             contents.append(Reasoning(parts=[ReasoningPart(text=plan)], extra=dict(PLAN)))
         contents += [_call(call) for call in take_each(left, "tool_calls")]
     return Message(role=role, content=contents, extra=left)
+
+
+def _documents(given: Any) -> list[Document]:
+    """Return the documents, if each is a text alone, and else none: they stay as they are spelled."""
+    found = [_document(one) for one in listed(given)]
+    return [one for one in found if one is not None] if all(found) else []
+
+
+def _document(given: Any) -> Document | None:
+    if isinstance(given, str):
+        return Document(data=text(given), source="text")
+    said = mapping(mapping(given).get("data"))
+    if said.keys() != {"text"} or not isinstance(said["text"], str) or given.keys() - {"data", "id"}:
+        return None
+    name = optional(given.get("id"))
+    if ("id" in given) != (name is not None):
+        return None
+    return Document(data=text(said["text"]), source="text", name=name, extra={} if name else {"data": {}})
 
 
 def _contents(content: Any) -> list[Any]:
@@ -167,6 +211,7 @@ def _form(value: Any) -> ResponseFormat | None:
 
 def write_request(request: CompletionRequest, base_url: str | None) -> Request:
     """Return the HTTP request; raise `RequestError` if the wire cannot say it."""
+    refuse_unspoken(request, _UNSPOKEN, _WIRE)
     try:
         body = respelled(_body(request), request.raw, _DEFAULTS)
     except ValueError as problem:
@@ -181,24 +226,29 @@ def _body(request: CompletionRequest) -> dict[str, Any]:
         value = getattr(request, field)
         if value is not None and value != []:
             body[name] = value
-    if "max_tokens" not in body and request.max_completion_tokens is not None:
-        body["max_tokens"] = request.max_completion_tokens
+    limit = limit_of(request, _WIRE)
+    if limit is not None:
+        body["max_tokens"] = limit
+    if request.documents:
+        body["documents"] = [_write_document(document) for document in request.documents]
     written = [found for message in request.messages for found in _write_message(message)]
     if written or "messages" not in body:
         body["messages"] = written
     if request.tools:
         body["tools"] = write_tools(request.tools)
     choice = request.tool_choice
+    if choice is not None and choice.names:
+        raise unspoken(f"tool_choice of {', '.join(choice.names)}, only of all tools", _WIRE)
     if choice is not None and choice.mode != "auto":  # which is what it does without being told
         body["tool_choice"] = "NONE" if choice.mode == "none" else "REQUIRED"
-    form = request.response_format
+    form = form_of(request, _WIRE)
     if form is not None:
+        if form.description is not None:
+            raise unspoken("response_format.description", _WIRE)
         kind = "json_object" if form.type == "json_schema" else form.type
         body["response_format"] = {"type": kind, **form.extra}
         if form.json_schema is not None:
             body["response_format"]["schema" if "schema" in form.extra else "json_schema"] = form.json_schema
-    elif request.output_schema is not None:
-        body["response_format"] = {"type": "json_object", "json_schema": request.output_schema}
     return {**body, "stream": request.stream}
 
 
@@ -206,9 +256,13 @@ def _write_message(message: Message) -> list[dict[str, Any]]:
     """Return the messages that say one; each result of a tool is one of its own."""
     results = message.tool_results
     if results:
+        others = [item for item in message.content if not isinstance(item, ToolResult)]
         return [
-            {"role": "tool", "tool_call_id": result.id, "content": _spoken(result.content), **message.extra}
-            for result in results
+            *(
+                {"role": "tool", "tool_call_id": result.id, "content": _spoken(result.content), **message.extra}
+                for result in results
+            ),
+            *([{"role": "user", "content": _spoken(others)}] if others else []),
         ]
     written: dict[str, Any] = {
         "role": {"developer": "system", "function": "tool"}.get(message.role, message.role)
@@ -222,6 +276,15 @@ def _write_message(message: Message) -> list[dict[str, Any]]:
     if message.tool_calls:
         written["tool_calls"] = [write_call(call) for call in message.tool_calls]
     return [{**written, **message.extra}]
+
+
+def _write_document(document: Document) -> Any:
+    if document.source != "text":
+        raise unspoken(f"documents by {document.source}, only for texts", _WIRE)
+    if document.name is None and not document.extra:
+        return document.data
+    named = {} if document.name is None else {"id": document.name}
+    return {"data": {**mapping(document.extra.get("data")), "text": document.data}, **named}
 
 
 def _spoken(contents: Sequence[Any]) -> Any:

@@ -1,12 +1,17 @@
-"""Writing a request of the Gemini wire: what was read goes back as it was spelled."""
+"""Writing a request of the Gemini wire: what was read goes back as it was spelled.
+
+What the wire has no word for is a `RequestError`, never dropped; see `llmreplay.codecs._unspoken`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from llmreplay.codecs._documents import with_documents
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._json import mapping
+from llmreplay.codecs._unspoken import form_of, limit_of, refuse_unspoken, unspoken
 from llmreplay.codecs.gemini._parts import write_part
 from llmreplay.codecs.gemini._request import DECLARATIONS, GENERATION, JSON_TYPE, PARAMETERS, SCHEMAS, STREAM
 from llmreplay.codecs.gemini._spelling import put, spelled
@@ -19,10 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["write_request"]
 
 _HOME = "https://generativelanguage.googleapis.com/v1beta"
+_WIRE = "Gemini"
+_UNSPOKEN = (
+    "parallel_tool_calls",
+    "logit_bias",
+    "stream_options",
+    "audio",
+    "search_parameters",
+    "web_search_options",
+    "deferred",
+    "user",
+    "store",
+)
 
 
 def write_request(request: CompletionRequest, base_url: str | None) -> Request:
     """Return the HTTP request; raise `RequestError` if the wire cannot say it."""
+    refuse_unspoken(request, _UNSPOKEN, _WIRE)
+    if request.metadata is not None and not isinstance(request.metadata, dict):
+        raise unspoken("metadata that is no object", _WIRE)
     try:
         body = _body(request)
     except ValueError as problem:
@@ -38,7 +58,7 @@ def _body(request: CompletionRequest) -> dict[str, Any]:
     contents: list[dict[str, Any]] = []
     system: list[Message] = []
     before: Message | None = None
-    for message in request.messages:
+    for message in with_documents(request):
         if message.role in {"system", "developer"}:
             system.append(message)
             continue
@@ -86,21 +106,18 @@ def _write_object(body: dict[str, Any], camel: str, inner: dict[str, Any]) -> No
 def _write_generation(request: CompletionRequest, before: dict[str, Any]) -> dict[str, Any]:
     config = dict(before)
     for camel, field, _ in GENERATION:
-        value = getattr(request, field)
+        value = limit_of(request, _WIRE) if field == "max_tokens" else getattr(request, field)
         if value != []:
             put(config, camel, value)
-    if request.max_completion_tokens is not None and request.max_tokens is None:
-        put(config, "maxOutputTokens", request.max_completion_tokens)
-    form = request.response_format
+    form = form_of(request, _WIRE)
     if form is not None:
+        if form.description is not None:
+            raise unspoken("response_format.description", _WIRE)
         media_type = {"json_schema": JSON_TYPE, "json_object": JSON_TYPE, "text": "text/plain"}.get(
             form.type, form.type
         )
         put(config, "responseMimeType", media_type)
         put(config, next(iter(form.extra), SCHEMAS[0]), form.json_schema)
-    elif request.output_schema is not None:
-        put(config, "responseMimeType", JSON_TYPE)
-        put(config, SCHEMAS[0], request.output_schema)
     if request.reasoning_effort is not None:
         thinking = dict(mapping(config.get(spelled(config, "thinkingConfig"))))
         put(thinking, "thinkingLevel", request.reasoning_effort)
@@ -126,6 +143,8 @@ def _write_tools(request: CompletionRequest) -> list[dict[str, Any]]:
         if isinstance(tool, ProviderTool):
             entries.append({tool.kind: tool.config.get("", tool.config)})
             continue
+        if tool.strict:
+            raise unspoken(f"tools: strict, of {tool.name!r}", _WIRE)
         extra = dict(tool.extra)
         own = next((key for key in DECLARATIONS if key in extra), None)
         if own is not None:

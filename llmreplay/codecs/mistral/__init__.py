@@ -4,6 +4,7 @@ https://docs.mistral.ai/api; the dialect is data of `openai_chat`. What differs 
 
 * Whoever the host is, it is Mistral that answers: proxies keep its path, Vertex passes it on.
 * A seed is `random_seed`, and the limit is `max_tokens` whatever the model.
+* A document is a part of its own: `document_url`, which can hold its data, or `file` with an id.
 * A bad key and a body of the wrong shape are told in `detail`, as FastAPI does.
 """
 
@@ -14,17 +15,20 @@ from typing import TYPE_CHECKING
 
 from llmreplay.codecs import openai_chat
 from llmreplay.codecs._base import Codec
+from llmreplay.codecs._documents import with_documents
 from llmreplay.codecs._encoding import STRICT_HEADER, Cut, Encoder, Rejection, compact, json_response
-from llmreplay.codecs._json import integer, mapping, optional, without
+from llmreplay.codecs._json import integer, mapping, optional, text, without
+from llmreplay.codecs._unspoken import limit_of
 from llmreplay.codecs.mistral._check import broken_rule
+from llmreplay.completion import Document, ProviderContent
 from llmreplay.exchange import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from llmreplay.codecs._base import StreamDecoder
-    from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind
+    from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind, Message
     from llmreplay.exchange import Request, Response
 
 __all__ = ["CODEC"]
@@ -48,6 +52,44 @@ def _with_body(response: Response, body: Any) -> Response:
     return replace(response, headers=headers, chunks=(Chunk(data),))
 
 
+def _each_content(message: Message, change: Callable[[Any], Any]) -> Message:
+    """Return a message with its contents changed, the same one if none is."""
+    changed = [change(content) for content in message.content]
+    same = all(new is old for new, old in zip(changed, message.content, strict=True))
+    return message if same else message.model_copy(update={"content": changed})
+
+
+def _read(content: Any) -> Any:
+    """Return the document that a part is; any other content as it is."""
+    if isinstance(content, ProviderContent) and content.kind == "document_url":
+        raw = mapping(content.raw)
+        if isinstance(raw.get("document_url"), str):
+            start, found, data = text(raw["document_url"]).partition(";base64,")
+            told: dict[str, Any] = {"data": data, "media_type": start.removeprefix("data:") or None}
+            if not (found and start.startswith("data:")):
+                told = {"data": text(raw["document_url"]), "source": "url"}
+            extra = without(raw, "type", "document_url", "document_name")
+            return Document(**told, name=optional(raw.get("document_name")), extra=extra)
+    if isinstance(content, Document) and isinstance(content.extra.get("file_id"), str):
+        file_id = text(content.extra["file_id"])
+        return Document(data=file_id, source="file_id", extra=without(content.extra, "file_id"))
+    return content
+
+
+def _written(content: Any) -> Any:
+    """Return the part that a document is, unless it is a text; any other content as it is."""
+    if not isinstance(content, Document) or content.source == "text":
+        return content
+    if content.source == "file_id":
+        part: dict[str, Any] = {"type": "file", "file_id": content.data}
+    else:
+        data = f"data:{content.media_type or 'application/pdf'};base64,{content.data}"
+        part = {"type": "document_url", "document_url": content.data if content.source == "url" else data}
+        if content.name is not None:
+            part["document_name"] = content.name
+    return ProviderContent(kind=part["type"], raw={**part, **content.extra})
+
+
 class _Mistral(Codec, Encoder):
     name = "mistral"
 
@@ -63,6 +105,7 @@ class _Mistral(Codec, Encoder):
         seed = integer(found.extra.get("random_seed"))
         if seed is not None and found.seed is None:
             fields |= {"seed": seed, "extra": without(found.extra, "random_seed")}
+        fields["messages"] = [_each_content(message, _read) for message in found.messages]
         return found.model_copy(update=fields)
 
     def decode_response(self, response: Response, request: Request) -> CompletionResponse:
@@ -78,9 +121,9 @@ class _Mistral(Codec, Encoder):
         extra = dict(request.extra)
         if request.seed is not None:
             extra["random_seed"] = request.seed
-        limit = request.max_completion_tokens if request.max_tokens is None else request.max_tokens
-        own: dict[str, Any] = {"extra": extra, "seed": None}
-        own |= {"max_tokens": limit, "max_completion_tokens": None}
+        own: dict[str, Any] = {"extra": extra, "seed": None, "documents": []}
+        own |= {"max_tokens": limit_of(request, "Mistral"), "max_completion_tokens": None}
+        own["messages"] = [_each_content(message, _written) for message in with_documents(request)]
         written = _CHAT.encode_request(request.model_copy(update=own), base_url=_HOME)
         return replace(written, url=f"{(base_url or _HOME).rstrip('/')}/chat/completions")
 

@@ -2,6 +2,8 @@
 
 https://github.com/ollama/ollama/blob/main/docs/api.md. A stream is what is answered unless the request
 says otherwise. A request that was a prompt keeps the key `prompt` in `extra`, and is written as one again.
+
+What the wire has no word for is a `RequestError`, never dropped; see `llmreplay.codecs._unspoken`.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from llmreplay.codecs._documents import with_documents
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._functions import read_tool, write_tools
 from llmreplay.codecs._json import boolean, integer, mapping, number, optional, take_each, text, without
+from llmreplay.codecs._unspoken import form_of, limit_of, refuse_unspoken, unspoken
 from llmreplay.completion import (
     CompletionRequest,
     Image,
+    Json,
     Message,
     Reasoning,
     ReasoningPart,
@@ -28,11 +33,28 @@ from llmreplay.completion import (
 from llmreplay.exchange import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["is_prompt", "read_request", "wants_stream", "write_call", "write_request"]
 
 _HOME = "http://localhost:11434"
+_WIRE = "Ollama"
+_UNSPOKEN = (
+    "tool_choice",
+    "parallel_tool_calls",
+    "n",
+    "logit_bias",
+    "stream_options",
+    "modalities",
+    "audio",
+    "search_parameters",
+    "web_search_options",
+    "deferred",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+)
 _ROLES: tuple[Any, ...] = ("system", "user", "assistant", "tool")
 
 
@@ -179,6 +201,7 @@ def _form(value: Any) -> ResponseFormat | None:
 
 def write_request(request: CompletionRequest, base_url: str | None) -> Request:
     """Return the HTTP request; raise `RequestError` if the wire cannot say it."""
+    refuse_unspoken(request, _UNSPOKEN, _WIRE)
     prompt = "prompt" in request.extra
     try:
         body = _body(request, prompt=prompt)
@@ -196,15 +219,14 @@ def _body(request: CompletionRequest, *, prompt: bool) -> dict[str, Any]:
     if prompt:
         body |= _write_prompt(request)
     else:
-        written = [found for message in request.messages for found in _write_message(message)]
+        written = [found for message in with_documents(request) for found in _write_message(message)]
         if written or "messages" not in body:
             body["messages"] = written
     if request.tools:
         body["tools"] = write_tools(request.tools)
-    form = request.response_format
-    schema = request.output_schema if form is None else form.json_schema
-    if schema is not None or (form is not None and form.type == "json_object"):
-        body["format"] = "json" if schema is None else schema
+    form = form_of(request, _WIRE)
+    if form is not None and form.type != "text":
+        body["format"] = _write_form(form)
     if request.reasoning_effort is not None:
         body["think"] = request.reasoning_effort
     options = _write_options(request, mapping(body.get("options")))
@@ -215,9 +237,19 @@ def _body(request: CompletionRequest, *, prompt: bool) -> dict[str, Any]:
     return {**body, "stream": request.stream}
 
 
+def _write_form(form: ResponseFormat) -> Any:
+    if form.description is not None:
+        raise unspoken("response_format.description", _WIRE)
+    if form.json_schema is not None:
+        return form.json_schema
+    if form.type != "json_object":
+        raise unspoken(f"response_format: {form.type!r} without a schema", _WIRE)
+    return "json"
+
+
 def _write_options(request: CompletionRequest, before: dict[str, Any]) -> dict[str, Any]:
     options = dict(before)
-    limit = request.max_tokens if request.max_tokens is not None else request.max_completion_tokens
+    limit = limit_of(request, _WIRE)
     for name, field, _ in _OPTIONS:
         value = limit if field == "max_tokens" else getattr(request, field)
         if value is not None and value != []:
@@ -226,7 +258,14 @@ def _write_options(request: CompletionRequest, before: dict[str, Any]) -> dict[s
 
 
 def _write_prompt(request: CompletionRequest) -> dict[str, Any]:
-    images = [item for message in request.messages for item in message.content if isinstance(item, Image)]
+    if request.documents:
+        raise unspoken("documents beside a prompt", _WIRE)
+    asked = [message for message in request.messages if message.role != "system"]
+    if [message.role for message in asked] not in ([], ["user"]):
+        raise unspoken("messages beside a prompt, only for the system and one of the user", _WIRE)
+    contents = [item for message in request.messages for item in message.content]
+    _refuse_others(contents, (Text, Image))
+    images = [item for item in contents if isinstance(item, Image)]
     fields: dict[str, Any] = {"prompt": request.prompt}
     if request.system:
         fields["system"] = request.system
@@ -239,7 +278,10 @@ def _write_message(message: Message) -> list[dict[str, Any]]:
     """Return the messages that say one; each result of a tool is one of its own."""
     results = message.tool_results
     if results:
-        return [_write_result(result, message) for result in results]
+        others = [item for item in message.content if not isinstance(item, ToolResult)]
+        rest = _write_message(Message(role="user", content=others)) if others else []
+        return [*(_write_result(result, message) for result in results), *rest]
+    _refuse_others(message.content, (Text, Refusal, Reasoning, Image, ToolCall))
     role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
     written: dict[str, Any] = {"role": role}
     said = "".join(item.text for item in message.content if isinstance(item, (Text, Refusal)))
@@ -259,7 +301,15 @@ def _write_message(message: Message) -> list[dict[str, Any]]:
     return [{**written, **without(message.extra, *left_out)}]
 
 
+def _refuse_others(contents: Sequence[Any], known: tuple[type, ...]) -> None:
+    """Raise ValueError if a message holds what has no place in one."""
+    for content in contents:
+        if not isinstance(content, known):
+            raise ValueError(f"a message of Ollama cannot hold this: {content!r}")  # noqa: TRY004  a value, as below
+
+
 def _write_result(result: ToolResult, message: Message) -> dict[str, Any]:
+    _refuse_others(result.content, (Text, Json))
     written: dict[str, Any] = {"role": "tool", "content": result.text}
     if result.name is not None and "name" not in message.extra:
         written["tool_name"] = result.name

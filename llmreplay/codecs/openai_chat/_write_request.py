@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from llmreplay.codecs._documents import as_text, with_documents
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._json import mapping, without
 from llmreplay.codecs._spelling import respelled
+from llmreplay.codecs._unspoken import form_of
 from llmreplay.codecs.openai_chat._dialects import DIALECTS, dialect_of
 from llmreplay.codecs.openai_chat._message import write_call, write_image
 from llmreplay.codecs.openai_chat._said import write_details
@@ -78,6 +80,8 @@ _SAME = (
 )
 """Fields that have the same name and the same form on the wire."""
 
+_WIRE = "chat"
+
 _BESIDE = frozenset({"cache_control"})
 """What is said of a tool beside its function, rather than in it."""
 
@@ -102,35 +106,18 @@ def _url(base: str, dialect: Dialect, model: str | None) -> str:
 
 def _body(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
     fields: dict[str, Any] = {name: getattr(request, name) for name in _SAME}
+    form = form_of(request, _WIRE)
     fields |= {
-        "messages": _conversation(request, dialect),
+        "messages": [one for message in with_documents(request) for one in _messages(message, dialect)],
         "tools": [_tool(tool, dialect) for tool in request.tools] or None,
         "stop": request.stop or None,
         "stream": request.stream or None,
         "tool_choice": request.tool_choice and _tool_choice(request.tool_choice, dialect),
-        "response_format": _output(request),
+        "response_format": form and _response_format(form),
         "stream_options": request.stream_options and _options(request.stream_options),
         "search_parameters": request.search_parameters and _options(request.search_parameters),
     }
     return {**{name: value for name, value in fields.items() if value is not None}, **request.extra}
-
-
-def _conversation(request: CompletionRequest, dialect: Dialect) -> list[dict[str, Any]]:
-    messages = [written for message in request.messages for written in _messages(message, dialect)]
-    if request.documents:  # no form of their own: what the model is to know stands before what it is asked
-        places = (place for place, found in enumerate(messages) if found["role"] == "user")
-        parts = [_part(document) for document in request.documents]
-        messages.insert(next(places, len(messages)), {"role": "user", "content": parts})
-    return messages
-
-
-def _output(request: CompletionRequest) -> dict[str, Any] | None:
-    if request.response_format is not None:
-        return _response_format(request.response_format)
-    if request.output_schema is None:
-        return None
-    schema = {"name": "output", "schema": request.output_schema, "strict": True}
-    return {"type": "json_schema", "json_schema": schema}
 
 
 def _messages(message: Message, dialect: Dialect) -> list[dict[str, Any]]:
@@ -191,7 +178,8 @@ def _part(content: Any) -> dict[str, Any]:
 
 def _document(document: Document) -> dict[str, Any]:
     if document.source == "text":
-        return {"type": "text", "text": document.data}
+        said = document.data if document.name is None else as_text(document)
+        return {"type": "text", "text": said, **document.extra}
     if document.source == "url":
         raise RequestError("the chat wire takes no document by its URL")
     named = {} if document.name is None else {"filename": document.name}

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from llmreplay.codecs._documents import as_text, with_documents
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._json import each, listed, mapping, without
+from llmreplay.codecs._unspoken import form_of, limit_of, refuse_unspoken, unspoken
 from llmreplay.codecs.openai_responses._items import write_call, write_reasoning
 from llmreplay.codecs.openai_responses._request import FIELDS, LOGPROBS
 from llmreplay.completion import (
@@ -25,7 +27,6 @@ from llmreplay.completion import (
     Reasoning,
     Refusal,
     RequestError,
-    ResponseFormat,
     Text,
     ToolCall,
     ToolDefinition,
@@ -34,13 +35,15 @@ from llmreplay.completion import (
 from llmreplay.exchange import Request
 
 if TYPE_CHECKING:
-    from llmreplay.completion import CompletionRequest, ToolChoice
+    from llmreplay.completion import CompletionRequest, ResponseFormat, ToolChoice
 
 __all__ = ["write_request"]
 
 BASE_URL = "https://api.openai.com/v1"
 
-_UNKNOWN = (
+_WIRE = "Responses"
+_UNSPOKEN = (
+    "n",
     "top_k",
     "stop",
     "seed",
@@ -52,21 +55,16 @@ _UNKNOWN = (
     "search_parameters",
     "web_search_options",
     "deferred",
-    "documents",
 )
-"""Fields of a request that this wire has no words for."""
 
 
 def write_request(request: CompletionRequest, base_url: str | None) -> Request:
     """Return the HTTP request of a completion; raise `RequestError` if the wire cannot say it."""
-    for name in _UNKNOWN:
-        if getattr(request, name) not in (None, []):
-            raise RequestError(f"the Responses wire has no field for `{name}`", body=request.raw)
-    if request.n not in {None, 1}:
-        raise RequestError("the Responses wire gives one answer, not several (`n`)", body=request.raw)
+    refuse_unspoken(request, _UNSPOKEN, _WIRE)
     body = {key: value for key, name, _ in FIELDS if (value := getattr(request, name)) is not None}
-    if request.max_completion_tokens is not None:
-        body["max_output_tokens"] = request.max_completion_tokens
+    limit = limit_of(request, _WIRE)
+    if limit is not None:
+        body["max_output_tokens"] = limit
     body |= _conversation(request)
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
@@ -74,8 +72,11 @@ def write_request(request: CompletionRequest, base_url: str | None) -> Request:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.stream or mapping(request.raw).get("stream") is False:
         body["stream"] = request.stream
-    if request.stream_options is not None and request.stream_options.extra:
-        body["stream_options"] = request.stream_options.extra  # usage is always told
+    options = request.stream_options
+    if options is not None and options.include_usage is False:  # it is always told
+        raise unspoken("stream_options.include_usage: false", _WIRE)
+    if options is not None and options.extra:
+        body["stream_options"] = options.extra
     body |= request.extra
     body |= _merged(request)
     url = f"{(base_url or BASE_URL).rstrip('/')}/responses"
@@ -85,7 +86,7 @@ def write_request(request: CompletionRequest, base_url: str | None) -> Request:
 
 def _conversation(request: CompletionRequest) -> dict[str, Any]:
     """Return the instructions and the input."""
-    raw, messages = mapping(request.raw), list(request.messages)
+    raw, messages = mapping(request.raw), list(with_documents(request))
     body: dict[str, Any] = {}
     if messages and _instructs(messages[0]) and ("instructions" in raw or not _opens_with_system(raw)):
         body["instructions"] = messages.pop(0).text
@@ -104,11 +105,7 @@ def _merged(request: CompletionRequest) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if request.reasoning_effort is not None:
         body["reasoning"] = {"effort": request.reasoning_effort, **mapping(left.get("reasoning"))}
-    form = request.response_format
-    if form is None and request.output_schema is not None:
-        form = ResponseFormat(
-            type="json_schema", name="output", json_schema=request.output_schema, strict=True
-        )
+    form = form_of(request, _WIRE)
     if form is not None:
         body["text"] = {"format": _format(form), **mapping(left.get("text"))}
     if request.logprobs and LOGPROBS not in listed(left.get("include")):
@@ -226,7 +223,7 @@ def _part(content: Any) -> dict[str, Any]:
 
 def _document(document: Document) -> dict[str, str]:
     if document.source == "text":
-        return {"type": "input_text", "text": document.data}
+        return {"type": "input_text", "text": document.data if document.name is None else as_text(document)}
     key = {"file_id": "file_id", "url": "file_url"}.get(document.source, "file_data")
     said = {"type": "input_file", key: _url(document, None)}
     return {**said, "filename": document.name} if document.name else said
