@@ -142,11 +142,11 @@ def test_several_processes_record_into_one_cassette(project, mode):
     if mode == "rewrite":
         project.record(passed=8)
 
-    result = project.pytester.runpytest_subprocess("-n2", f"--llm-record={mode}", "-p", "no:randomly")
+    result = project.run_alone("-n2", f"--llm-record={mode}", "-p", "no:randomly")
     result.assert_outcomes(passed=8)
     assert (project.root / "shared.yaml").read_text().count("\n---") == 8
 
-    replayed = project.pytester.runpytest_subprocess("-n2", "-p", "randomly")
+    replayed = project.run_alone("-n2", "-p", "randomly")
     replayed.assert_outcomes(passed=8)
     replayed.stdout.fnmatch_lines(["llmreplay: 8 exchanges replayed, 0 recorded, 0 live calls refused*"])
 
