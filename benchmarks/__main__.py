@@ -2,6 +2,7 @@
 
 A benchmark is a module here with `NAME`, a docstring whose first line is its help, `add_arguments(parser)`
 and `run(arguments)`, which returns its figures as JSON values and prints them unless `--json` is given.
+`all` runs those that have rows with a target, and `all --write` puts their tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ import platform
 import sys
 from typing import Any, Protocol
 
-from benchmarks import first_token
+from benchmarks import (
+    appending,
+    clients,
+    everything,
+    first_token,
+    imports,
+    loading,
+    replay,
+    scripts,
+    suite,
+    vcrpy,
+)
 
 
 class Benchmark(Protocol):
@@ -25,7 +37,18 @@ class Benchmark(Protocol):
     def run(self, arguments: argparse.Namespace) -> dict[str, Any]: ...
 
 
-BENCHMARKS: tuple[Benchmark, ...] = (first_token,)
+BENCHMARKS: tuple[Benchmark, ...] = (
+    first_token,
+    replay,
+    vcrpy,
+    loading,
+    imports,
+    clients,
+    scripts,
+    appending,
+    suite,
+    everything,
+)
 
 
 def main() -> int:

@@ -25,7 +25,6 @@ from llmreplay import session as sessions
 from llmreplay.cassette import Cassette, age, anew, load
 from llmreplay.errors import CassetteNotFound, LLMReplayError, OptionError
 from llmreplay.redaction import Redaction
-from llmreplay.script import Script
 from llmreplay.session import RecordMode, Session, Split, Unused
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
-    from llmreplay.script import Step
+    from llmreplay.script import Script, Step
 
 __all__ = [
     "DUMMY_KEY",
@@ -226,7 +225,7 @@ class use_cassette(_Block[Cassette]):  # noqa: N801  used as a function is
         return use_cassette(self._path, **self._options)
 
 
-class use_script(_Block[Script]):  # noqa: N801  likewise
+class use_script(_Block["Script"]):  # noqa: N801  likewise
     """Answer model calls from turns written by hand, for the length of a block.
 
         with use_script(call("get_weather", city="Paris"), say("Sunny.")) as script:
@@ -275,6 +274,8 @@ class use_script(_Block[Script]):  # noqa: N801  likewise
         }
 
     def _open(self) -> tuple[Session, Script]:
+        from llmreplay.script import Script  # noqa: PLC0415  brings pydantic, which a replay does not need
+
         first = self._turns[0] if self._turns else None
         script = (
             first

@@ -284,7 +284,7 @@ def test_a_cassette_of_a_format_that_is_only_read_is_not_recorded_to(tmp_path, r
     path = tmp_path / "x.yaml"
     path.write_text("---\nhttp_interactions: []\nrecorded_with: VCR 6.2.0\n")
 
-    with pytest.raises(CassetteError, match="reads and does not write"), use_cassette(path, record=record):
+    with pytest.raises(CassetteError, match="reads and does not record to"), use_cassette(path, record=record):
         pytest.fail("the block was entered")
 
 
@@ -294,7 +294,8 @@ def test_a_redact_function_that_fails_is_a_refusal_that_no_sdk_hides(recorded, p
 
     def agent() -> str:
         try:
-            return ask(provider.url)
+            # What is spelled as it was recorded holds no secret, and no function is asked about it.
+            return ask(provider.url, "something else")
         except Exception:
             return "fallback"
 

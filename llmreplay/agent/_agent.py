@@ -15,9 +15,10 @@ from llmreplay.agent._output import Output
 from llmreplay.agent._prompt import ChatOptions, PromptOptions, PromptRequest, natural
 from llmreplay.agent._reading import AsText, Typed
 from llmreplay.agent._run import AgentRun
-from llmreplay.agent._schema import closed, schema_of
+from llmreplay.agent._schema import schema_of
 from llmreplay.agent._steps import RunSettings
 from llmreplay.agent._tool import as_tool
+from llmreplay.codecs._schemas import closed
 from llmreplay.completion import CompletionRequest, Message, ProviderTool, ToolChoice
 from llmreplay.errors import OptionError
 from llmreplay.model import CompletionRequestBuilder, iterate_sync, run_sync

@@ -34,7 +34,7 @@ from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from llmreplay.cassette._calls import Call
     from llmreplay.completion import CompletionRequest, Usage

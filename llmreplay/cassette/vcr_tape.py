@@ -18,7 +18,6 @@ Importing this module imports vcrpy.
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,14 +29,12 @@ from vcr.cassette import _run_hooks
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 from vcr.matchers import requests_match  # type: ignore[import-untyped]
 from vcr.patch import PATCHER_NAMES, CassettePatcherBuilder  # type: ignore[import-untyped]
-from vcr.persisters.filesystem import CassetteNotFoundError, FilesystemPersister  # type: ignore[import-untyped]
+from vcr.persisters.filesystem import FilesystemPersister  # type: ignore[import-untyped]
 from vcr.record_mode import RecordMode  # type: ignore[import-untyped]
-from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]
-from vcr.serialize import deserialize, serialize  # type: ignore[import-untyped]
 from vcr.util import compose  # type: ignore[import-untyped]
 
-from llmreplay.cassette import _store
 from llmreplay.cassette._foreign import Trouble
+from llmreplay.cassette._vcr_files import Files, Guarded
 from llmreplay.cassette._vcr_interactions import (
     Answer,
     answer_of,
@@ -45,27 +42,30 @@ from llmreplay.cassette._vcr_interactions import (
     request_of,
     without_secrets,
 )
-from llmreplay.errors import CassetteError, SecretInCassette, render
+from llmreplay.cassette._vcr_secrets import (
+    FROM_FILE,
+    SENT,
+    has_placeholders,
+    hidden,
+    in_neutral,
+    last_number,
+)
+from llmreplay.errors import CassetteError
 from llmreplay.exchange import Request
-from llmreplay.framing.coding import decode
 from llmreplay.matching import Ignore, explain
-from llmreplay.redaction import PLACEHOLDERS, Redaction, is_credential
+from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import vcr
+    from vcr.request import Request as VcrRequest  # type: ignore[import-untyped]
 
     from llmreplay.exchange import Exchange
 
 __all__ = ["Files", "NotOnTape", "VcrTape", "load_tape"]
 
-_NUMBER = re.compile(r"redacted-(\d+)")
-_ANY_PLACEHOLDER = "[redacted]"
-# What a request carries on its way through hooks and copies: where it comes from.
-_SENT = "_llmreplay_sent"
-_FROM_FILE = "file"
 
 _PROPERTIES: dict[Any, Callable[[Any], Any]] = {
     matchers.method: lambda request: request.method,
@@ -102,7 +102,7 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
     """A cassette of vcrpy's that is asked by a session."""
 
     def __init__(self, path: str, **options: Any) -> None:
-        options["persister"] = _Guarded(options.get("persister") or FilesystemPersister, self)
+        options["persister"] = Guarded(options.get("persister") or FilesystemPersister, self)
         super().__init__(path, **options)
         for hooks in (self._before_save_interaction, self._after_load_interaction):
             hooks[:] = map(_keeping, hooks)
@@ -178,7 +178,7 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
 
     def _keep(self, sent: VcrRequest, edge: str, exchange: Exchange) -> None:
         if exchange.response is not None:
-            setattr(sent, _SENT, (sent.uri, sent.body, dict(sent.headers)))
+            setattr(sent, SENT, (sent.uri, sent.body, dict(sent.headers)))
             self.append(sent, answer_of(exchange, edge))
 
     def append(self, request: VcrRequest, response: Mapping[str, Any]) -> None:
@@ -205,18 +205,18 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
         """Yield the places of all requests that are equal, in order."""
         self._bring_up_to_date()
         places: Iterable[int] = self._places.get(self._key(request), ())
-        hidden = request
+        shown = request
         if self._neutral:
-            hidden = _in_neutral(self.hidden(request, (sent.uri, sent.body, dict(sent.headers))))
+            shown = in_neutral(self._hidden(request, (sent.uri, sent.body, dict(sent.headers))))
             plain = (at for at in places if at not in self._neutral)
             places = sorted(
-                {*plain, *(at for at in self._places.get(self._key(hidden), ()) if at in self._neutral)}
+                {*plain, *(at for at in self._places.get(self._key(shown), ()) if at in self._neutral)}
             )
         for at in places:
             if self._others:
                 live, stored = request, self.data[at][0]
                 if at in self._neutral:
-                    live, stored = hidden, self._neutral[at]
+                    live, stored = shown, self._neutral[at]
                 if not requests_match(live, stored, self._others):
                     continue
             yield at
@@ -228,8 +228,8 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
             self._neutral.clear()
         for at in range(self._indexed, len(self.data)):
             request = self.data[at][0]
-            if _has_placeholders(request):
-                request = self._neutral[at] = _in_neutral(request)
+            if has_placeholders(request):
+                request = self._neutral[at] = in_neutral(request)
             self._places.setdefault(self._key(request), []).append(at)
         self._indexed = len(self.data)
 
@@ -241,11 +241,7 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
     @cached_property
     def redaction(self) -> Redaction:
         """The rules for what is saved, which know the environment as it is when first asked for."""
-        numbers = [0]
-        for request, _ in self.data:
-            if _has_placeholders(request):
-                numbers += map(int, _NUMBER.findall(repr((request.uri, request.body, request.headers))))
-        return Redaction(first=max(numbers) + 1)
+        return Redaction(first=last_number(request for request, _ in self.data) + 1)
 
     @cached_property
     def by_looks(self) -> Redaction:
@@ -255,7 +251,7 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
     def presentable(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Return what may be saved, without secrets and without what extra cassettes gave."""
         saved = [
-            (self.hidden(request, getattr(request, _SENT, None)), without_secrets(answer, self.by_looks))
+            (self._hidden(request, getattr(request, SENT, None)), without_secrets(answer, self.by_looks))
             for request, answer in zip(content["requests"], content["responses"], strict=True)
             if not getattr(answer, "extra", False)
         ]
@@ -265,56 +261,8 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
             "responses": [answer.spelled() for _, answer in saved],
         }
 
-    def hidden(self, request: VcrRequest, sent: Any) -> VcrRequest:
-        """Return a request without its secrets.
-
-        Args:
-            request: the request after the user's filters.
-            sent: its address, body and headers before them; `"file"` for one that was read from a file;
-                None if that is not known.
-        """
-        if sent == _FROM_FILE:
-            untouched = dict.fromkeys(("uri", "body"), False)
-            own: dict[str, Any] | None = {}
-        elif sent is None:
-            untouched, own = dict.fromkeys(("uri", "body"), True), None
-        else:
-            untouched = {"uri": request.uri == sent[0], "body": request.body == sent[1]}
-            own = sent[2]
-        headers = {
-            name: self.redaction.secret(value)
-            if isinstance(value, str) and is_credential(name) and (own is None or own.get(name) == value)
-            else self.by_looks.text(value)
-            if isinstance(value, str)
-            else value
-            for name, value in request.headers.items()
-        }
-        rules = {True: self.redaction, False: self.by_looks}
-        uri = rules[untouched["uri"]].request(Request(request.method, request.uri)).url
-        body = request.body
-        if isinstance(body, bytes | bytearray) and body:
-            body = self._hidden_body(bytes(body), headers, rules[untouched["body"]])
-        hidden = VcrRequest(request.method, uri, body, headers)
-        if request._was_iter or request._was_file:  # noqa: SLF001  how it is spelled in a file
-            hidden = VcrRequest(request.method, uri, request.body, headers)
-        return hidden
-
-    @staticmethod
-    def _hidden_body(body: bytes, headers: dict[str, Any], rules: Redaction) -> bytes:
-        about = {name.lower(): name for name in headers}
-        coding = headers.get(about.get("content-encoding", ""))
-        plain = decode([body], coding) if coding else None
-        told = body if plain is None else b"".join(plain)
-        kind = headers.get(about.get("content-type", ""), "")
-        shown = rules.request(Request("POST", "http://localhost/", (("content-type", str(kind)),), told)).body
-        if shown == told:
-            return body
-        if plain is not None:
-            del headers[about["content-encoding"]]
-        length = about.get("content-length")
-        if length is not None and headers[length] == str(len(body)):
-            headers[length] = str(len(shown))
-        return shown
+    def _hidden(self, request: VcrRequest, sent: Any) -> VcrRequest:
+        return hidden(request, sent, self.redaction, self.by_looks)
 
     def nearest(self, failed: VcrRequest) -> list[str]:
         """Tell which recorded request is nearest, and where it differs."""
@@ -325,52 +273,12 @@ class VcrTape(VcrCassette):  # type: ignore[misc]  # likewise
         wanted = self._before_record_request(failed)
         sent = (failed.uri, failed.body, dict(failed.headers))
         recorded = [
-            (_as_ours(self.hidden(request, _FROM_FILE)), self.play_counts[at] > 0)
+            (_as_ours(self._hidden(request, FROM_FILE)), self.play_counts[at] > 0)
             for at, (request, _) in enumerate(self.data)
         ]
-        mismatch = explain(_as_ours(self.hidden(wanted, sent)), recorded, ignore)
+        mismatch = explain(_as_ours(self._hidden(wanted, sent)), recorded, ignore)
         # What it does not compare, such as headers, vcrpy's own message tells.
         return mismatch.evidence() if mismatch.nearest and mismatch.nearest.differences else []
-
-
-class Files:
-    """vcrpy's files: one to play and to record, and others that are only played.
-
-    A file that is written is there in full or not at all.
-    """
-
-    def __init__(self, extra: Sequence[str | os.PathLike[str]] = ()) -> None:
-        self._extra = tuple(extra)
-
-    def load_cassette(self, cassette_path: str | os.PathLike[str], serializer: Any) -> tuple[Any, ...]:
-        """Return all requests and responses, and the metadata of the first file."""
-        requests: list[VcrRequest] = []
-        responses: list[Answer] = []
-        metadata: list[Any] = []
-        for path in dict.fromkeys((cassette_path, *self._extra)):
-            try:
-                text = Path(path).read_text(encoding="utf-8")
-            except OSError:
-                continue
-            if not text.strip():
-                continue
-            asked, told, *more = deserialize(text, serializer)
-            requests += asked
-            responses += [Answer(one, extra=path != cassette_path) for one in told]
-            metadata += more if path == cassette_path else ()
-        if not requests:
-            raise CassetteNotFoundError(f"no cassette at {cassette_path}")
-        return (requests, responses, *metadata)
-
-    @staticmethod
-    def save_cassette(
-        cassette_path: str | os.PathLike[str], cassette_dict: dict[str, Any], serializer: Any
-    ) -> None:
-        """Write the first file."""
-        text = serialize(cassette_dict, serializer)
-        path = Path(cassette_path)
-        with _store.locked(path):
-            _store.replace(path, text if isinstance(text, bytes) else text.encode())
 
 
 def load_tape(
@@ -391,44 +299,6 @@ def load_tape(
     return tape
 
 
-class _Guarded:
-    """A persister that is given nothing secret, and whose responses remember what we keep beside them."""
-
-    def __init__(self, persister: Any, tape: VcrTape) -> None:
-        self._persister, self._tape = persister, tape
-
-    def load_cassette(self, path: Any, serializer: Any) -> tuple[Any, ...]:
-        requests, responses, *more = self._persister.load_cassette(path, serializer=serializer)
-        for request in requests:
-            setattr(request, _SENT, _FROM_FILE)
-        answers = [one if isinstance(one, Answer) else Answer(one) for one in responses]
-        return (requests, answers, *more)
-
-    def save_cassette(self, path: Any, cassette_dict: dict[str, Any], serializer: Any) -> None:
-        checked = _Checked(serializer, Path(path), self._tape.by_looks)
-        self._persister.save_cassette(path, self._tape.presentable(cassette_dict), serializer=checked)
-
-
-class _Checked:
-    """A serializer whose text is searched for secrets once more."""
-
-    def __init__(self, serializer: Any, path: Path, redaction: Redaction) -> None:
-        self._serializer, self._path, self._redaction = serializer, path, redaction
-
-    def serialize(self, content: Any) -> Any:
-        text = self._serializer.serialize(content)
-        found = self._redaction.find(text if isinstance(text, bytes) else text.encode())
-        if found:
-            places = [f"line {finding.line}: {finding.kind}" for finding in found]
-            remedies = ["Take it out before it is recorded: before_record_request, before_record_response."]
-            fact = f"{self._path} was not written: something in it looks like a secret."
-            raise SecretInCassette(render(fact, places, remedies), path=self._path, places=places)
-        return text
-
-    def deserialize(self, text: Any) -> Any:
-        return self._serializer.deserialize(text)
-
-
 class _OnlyCustom:
     """What vcrpy's builder is to see of a tape, so that it patches no library of its own."""
 
@@ -445,42 +315,18 @@ def _keeping(hook: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:
     """Return a hook on interactions that does not lose what we keep beside a response."""
 
     def kept(request: Any, response: Any, cassette: Any) -> Any:
-        sent = getattr(request, _SENT, None)
+        sent = getattr(request, SENT, None)
         told = _run_hooks([hook], request, response, cassette)
         if told is None:
             return None
         asked, answered = told
-        if sent == _FROM_FILE and not hasattr(asked, _SENT):
-            setattr(asked, _SENT, sent)
+        if sent == FROM_FILE and not hasattr(asked, SENT):
+            setattr(asked, SENT, sent)
         if isinstance(response, Answer) and not isinstance(answered, Answer):
             answered = Answer(answered, response.kept, extra=response.extra)
         return asked, answered
 
     return kept
-
-
-def _texts(request: VcrRequest) -> Iterator[str]:
-    yield request.uri
-    yield from (value for value in request.headers.values() if isinstance(value, str))
-    if isinstance(body := request.body, bytes | bytearray) and b"redacted-" in body:
-        yield body.decode("utf-8", "surrogateescape")
-
-
-def _has_placeholders(request: VcrRequest) -> bool:
-    return any("redacted-" in text for text in _texts(request))
-
-
-def _in_neutral(request: VcrRequest) -> VcrRequest:
-    """Return a request in which all secrets have one spelling: their numbers are of one run."""
-    body = request.body
-    if isinstance(body, bytes | bytearray) and b"redacted-" in body:
-        text = bytes(body).decode("utf-8", "surrogateescape")
-        body = PLACEHOLDERS.sub(_ANY_PLACEHOLDER, text).encode("utf-8", "surrogateescape")
-    headers = {
-        name: PLACEHOLDERS.sub(_ANY_PLACEHOLDER, value) if isinstance(value, str) else value
-        for name, value in request.headers.items()
-    }
-    return VcrRequest(request.method, PLACEHOLDERS.sub(_ANY_PLACEHOLDER, request.uri), body, headers)
 
 
 def _as_ours(request: VcrRequest) -> Request:

@@ -32,11 +32,14 @@ def with_documents(request: CompletionRequest, *, texts: bool = True) -> list[Me
     first = next(
         (place for place, message in enumerate(messages) if message.role not in _SYSTEM), len(messages)
     )
-    contents = [
-        Text(text=as_text(document), extra=document.extra) if texts and document.source == "text" else document
-        for document in request.documents
-    ]
+    contents = [_spelled(document) if texts else document for document in request.documents]
     return [*messages[:first], Message.user(*contents), *messages[first:]]
+
+
+def _spelled(document: Document) -> Document | Text:
+    if document.source != "text":
+        return document
+    return Text(text=as_text(document), extra=document.extra)
 
 
 def as_text(document: Document) -> str:

@@ -26,12 +26,14 @@ Rule = Literal[
     "reasoning-dropped",
     "reasoning-signature",
     "reasoning-order",
+    "required-field",
 ]
 """What a conversation can do wrong.
 
 A call without a result, a result without a call, two calls of one id; an id or a name of a form that the
 provider does not take; tools used that are not configured; a message of the wrong role for its place;
-reasoning that had to come back and did not, or changed, or not where it belongs.
+reasoning that had to come back and did not, or changed, or not where it belongs; a field left out that the
+provider cannot do without.
 """
 
 RULES: tuple[Rule, ...] = get_args(Rule)

@@ -37,6 +37,9 @@ __all__ = ["CODEC"]
 
 _VERSION = "bedrock-2023-05-31"
 _PROVIDER = "bedrock"
+_REQUIRED = (
+    "Malformed input request: #: required key [{}] not found, please reformat your input and try again."
+)
 
 
 class _InvokedStream(_aws.AwsStreamDecoder, MessageStream):
@@ -117,7 +120,9 @@ class _BedrockInvoke(Codec, Encoder):
         return _aws.encode_stream_error(kind, message)
 
     def check(self, request: Request, excepted: Collection[str] = ()) -> Rejection | None:
-        broken = broken_rule(request.json, excepted)
+        body = mapping(request.json)
+        claude = "anthropic_version" in body  # others have messages too, and no such limit
+        broken = broken_rule(body, excepted, _REQUIRED if claude else None)
         if broken is None:
             return None
         answered = self.encode_error("invalid_request", request, message=broken.message)

@@ -3,6 +3,7 @@
 CompletionModel             what a model is: `completion` and `stream`
 Model                       base class with all that follows from these two
 CompletionStream            what a stream of ours is
+EventStream                 what all streams have in common: pause, resume, cancel, aclose
 ScriptedModel               answers from turns written by hand
 ReplayModel                 answers as it was recorded
 ProviderModel               a real provider, over HTTP; `PROVIDERS` has their names
@@ -13,6 +14,7 @@ run_sync, iterate_sync      async code for callers that are not
 from __future__ import annotations
 
 from llmreplay.model._builder import CompletionRequestBuilder
+from llmreplay.model._event_stream import EventStream
 from llmreplay.model._protocol import CompletionModel, CompletionStream, Model, collected
 from llmreplay.model._provider import ProviderModel
 from llmreplay.model._providers import PROVIDERS, Provider
@@ -25,6 +27,7 @@ __all__ = [
     "CompletionModel",
     "CompletionRequestBuilder",
     "CompletionStream",
+    "EventStream",
     "Model",
     "Provider",
     "ProviderModel",

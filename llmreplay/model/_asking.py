@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llmreplay import codecs, session
+from llmreplay.codecs._documents import with_documents
 from llmreplay.completion import RequestError, StreamOptions
 from llmreplay.errors import render
-from llmreplay.codecs._documents import with_documents
 from llmreplay.model._messages import refuse_empty
 from llmreplay.use import DUMMY_KEY
 

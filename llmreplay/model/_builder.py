@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
+from llmreplay.codecs._schemas import closed
 from llmreplay.completion import (
     CompletionRequest,
     Document,
@@ -173,11 +174,15 @@ class CompletionRequestBuilder:
         return self.options(tool_choice=ToolChoice(mode=choice, names=list(names)))
 
     def output_schema(self, schema: type[BaseModel] | dict[str, Any] | None) -> Self:
-        """Say what form the answer must have: a pydantic model, or a JSON Schema."""
+        """Say what form the answer must have: a pydantic model, or a JSON Schema.
+
+        The schema of a model is closed, as strict providers want it: every field, and no other. One that
+        is written by hand is sent as it is.
+        """
         from pydantic import BaseModel  # noqa: PLC0415  for the one comparison
 
         if isinstance(schema, type) and issubclass(schema, BaseModel):
-            return self.options(output_schema=schema.model_json_schema())
+            return self.options(output_schema=closed(schema.model_json_schema()))
         if schema is not None and not isinstance(schema, dict):
             raise OptionError("output_schema", schema, "a pydantic model class or a JSON Schema")
         return self.options(output_schema=schema)

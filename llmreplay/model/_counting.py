@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from llmreplay.codecs._documents import with_documents
 from llmreplay.completion import (
     CompletionRequest,
     Json,
@@ -33,7 +34,6 @@ from llmreplay.completion import (
     ToolResult,
 )
 from llmreplay.errors import OptionError
-from llmreplay.codecs._documents import with_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

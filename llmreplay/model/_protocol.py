@@ -10,17 +10,14 @@ Rules:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from llmreplay.completion import CompletionError, Final, HttpError, StreamError, Usage
+from llmreplay.model._event_stream import EventStream
 from llmreplay.model._sync import iterate_sync, run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from types import TracebackType
-
-    import anyio
+    from collections.abc import AsyncIterator, Iterator
 
     from llmreplay.completion import CompletionRequest, CompletionResponse, Message, StreamEvent
     from llmreplay.model._builder import CompletionRequestBuilder
@@ -41,7 +38,7 @@ class CompletionModel(Protocol):
         ...
 
 
-class CompletionStream(AsyncIterator["StreamEvent"]):
+class CompletionStream(EventStream["StreamEvent"]):
     """What is told while a model answers, event by event.
 
         async with model.stream(request) as events:
@@ -57,86 +54,17 @@ class CompletionStream(AsyncIterator["StreamEvent"]):
     """
 
     def __init__(self, events: AsyncIterator[StreamEvent]) -> None:
+        super().__init__(events)
         self.response: CompletionResponse | None = None
-        self._events = events
-        self._cancelled = self._closed = False
-        self._scope: anyio.CancelScope | None = None
-        self._paused: anyio.Event | None = None
 
     @property
     def usage(self) -> Usage:
         """The tokens of the answer; all zero until it is whole."""
         return Usage() if self.response is None else self.response.usage
 
-    @property
-    def paused(self) -> bool:
-        """Whether nothing is read until `resume`."""
-        return self._paused is not None
-
-    def pause(self) -> None:
-        """Read nothing more for now: whoever asks for the next event waits."""
-        import anyio  # noqa: PLC0415  only who pauses or is async needs it
-
-        self._paused = self._paused or anyio.Event()
-
-    def resume(self) -> None:
-        """Read on."""
-        paused, self._paused = self._paused, None
-        if paused is not None:
-            paused.set()
-
-    def cancel(self) -> None:
-        """End the stream: whoever waits for the next event is told that there is none."""
-        self._cancelled = True
-        if self._scope is not None:
-            self._scope.cancel()
-
-    async def aclose(self) -> None:
-        """Let go of the connection; the stream is over."""
-        self._closed = True
-        close = getattr(self._events, "aclose", None)
-        if close is not None:
-            await close()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> StreamEvent:
-        import anyio  # noqa: PLC0415  likewise
-
-        if self._closed:
-            raise StopAsyncIteration
-        with anyio.CancelScope() as self._scope:
-            while self._paused is not None and not self._cancelled:
-                await self._paused.wait()
-            if not self._cancelled:
-                try:
-                    event = await anext(self._events)
-                except StopAsyncIteration:
-                    self._closed = True
-                    raise
-                if isinstance(event, Final):
-                    self.response = event.response
-                return event
-        await self.aclose()
-        raise StopAsyncIteration
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._itself().__await__()
-
-    async def _itself(self) -> Self:
-        return self
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+    def _take(self, event: StreamEvent) -> None:
+        if isinstance(event, Final):
+            self.response = event.response
 
 
 class Model(ABC):

@@ -93,7 +93,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("llm_allow_host", "hosts that tests may reach live while they replay", type="linelist")
     parser.addini(
-        "llm_vcr", "stand in for pytest-recording: its markers, fixtures and options", type="bool", default=False
+        "llm_vcr",
+        "stand in for pytest-recording: its markers, fixtures and options",
+        type="bool",
+        default=False,
     )
     parser.addini(
         "llm_share_tls",

@@ -55,6 +55,7 @@ def of(item: pytest.Item, redact: Iterable[Any], owners: dict[str, str]) -> tupl
         "record": config.getoption("llm_record") or marked.get("record") or config.getini("llm_record"),
         "unused": config.getoption("llm_unused") or marked.get("unused") or config.getini("llm_unused"),
         "network": config.getoption("llm_network") or config.getini("llm_network"),
+        "share_tls": config.getini("llm_share_tls"),
         "allowed_hosts": [*hosts, *marked.get("allowed_hosts", ())],
         "redact": [*redact, *marked.get("redact", ())],
         "max_age": config.getoption("llm_max_age")

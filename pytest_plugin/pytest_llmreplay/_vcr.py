@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,8 +34,7 @@ _PEERS = {
     "pytest_vcr": ("pytest-vcr", "vcr"),
 }
 _MARKERS = (
-    "vcr(*paths, **options): play or record the HTTP of a test; paths are cassettes that are only played, "
-    "options those of VCR.use_cassette",
+    "vcr(*paths, **options): play or record the HTTP of a test; see VCR.use_cassette for the options",
     "block_network(allowed_hosts=()): let the test reach no host but those that match",
     "default_cassette(name): the name of the cassette of a test",
     "allowed_hosts(hosts): regular expressions of hosts that may be reached",
@@ -54,8 +52,8 @@ class Hooks:
         """Configure the `vcr.VCR` of a test: register matchers, serializers, a persister."""
 
 
-def join(manager: pytest.PytestPluginManager) -> None:
-    """Register all this, unless somebody else has registered the like."""
+def refuse_peers(manager: pytest.PytestPluginManager) -> None:
+    """Raise `pytest.UsageError` if another plugin of this kind is active."""
     for _, plugin in manager.list_name_plugin():
         peer = _PEERS.get(str(getattr(plugin, "__name__", "")).partition(".")[0])
         if peer is not None:
@@ -66,8 +64,6 @@ def join(manager: pytest.PytestPluginManager) -> None:
                 f"  * Done with {package}? pip uninstall {package}, or addopts = -p no:{name}\n"
                 "  * Not yet? Take llm_vcr out of the ini file."
             )
-    if not manager.is_registered(sys.modules[__name__]):
-        manager.register(sys.modules[__name__], "llmreplay-vcr")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -212,7 +208,7 @@ def block_network(
 
 
 @pytest.fixture(autouse=True)
-def vcr(
+def vcr(  # noqa: PLR0913, PLR0917  fixtures are arguments
     request: pytest.FixtureRequest,
     vcr_markers: list[pytest.Mark],
     vcr_cassette_dir: str,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vcr import VCR
+from vcr import VCR  # type: ignore[import-untyped]  # vcrpy has no types
 
 from llmreplay.cassette.vcr_tape import Files, VcrTape, load_tape
 
@@ -105,7 +105,8 @@ def tape(  # noqa: PLR0913  the fixtures it is made of, each by name
 
 
 def _extra(markers: Iterable[pytest.Mark], folder: str) -> Iterable[Path]:
-    return (Path(folder, path) for marker in markers for path in marker.args)
+    # The folder may not be there yet: what leads out of it must not ask for it.
+    return (Path(os.path.normpath(Path(folder, path))) for marker in markers for path in marker.args)
 
 
 def _warn_of_unknown(options: Mapping[str, Any]) -> None:

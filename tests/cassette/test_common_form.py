@@ -14,14 +14,17 @@ REQUEST = Request("POST", "https://host/v1/chat/completions", (), b"response:\n\
 SOURCE = Provenance(at="2026-01-02T03:04:05.678Z", by="llmreplay 0.1.0", client="a client", edge="httpx2")
 
 TEXT = st.text(
-    st.one_of(st.sampled_from("\n\r\t |-:#'\"\\[]{}é😀"), st.characters(exclude_categories=["Cs"])), max_size=40
+    st.one_of(st.sampled_from("\n\r\t |-:#'\"\\[]{}é😀"), st.characters(exclude_categories=["Cs"])),
+    max_size=40,
 )
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9 :|-]{0,12}", fullmatch=True)
 VALUES = st.text(st.one_of(st.sampled_from(' |-:#"\\\n'), st.characters(max_codepoint=255)), max_size=20)
 BODIES = st.one_of(
     TEXT.map(str.encode),
     st.lists(
-        st.sampled_from(["data: {}\n\n", "    indented\n", "  tail: w6k=\n", "recorded:\n", "\r\n", "---\n", " \n"])
+        st.sampled_from(
+            ["data: {}\n\n", "    indented\n", "  tail: w6k=\n", "recorded:\n", "\r\n", "---\n", " \n"]
+        )
     ).map(lambda lines: "".join(lines).encode()),
     st.binary(max_size=30),
 )
@@ -59,10 +62,14 @@ def test_both_readers_give_the_same_for_whatever_is_written(response, provenance
         Response.of(200, b'{"choices":[]}', (("content-type", "application/json"), ("age", "0"))),
         Response.of(200, b'{\n  "choices": [\n    1\n  ]\n}\n'),
         Response.of(200, b""),
-        Response(200, (), (Chunk(b"data: 1\n", 0.05), Chunk(b"\ndata: caf\xc3"), Chunk(b"\xa9\n\n")), delay=0.1),
+        Response(
+            200, (), (Chunk(b"data: 1\n", 0.05), Chunk(b"\ndata: caf\xc3"), Chunk(b"\xa9\n\n")), delay=0.1
+        ),
         Response.of(200, b"data: 1\r\n\r\ndata: 2\r\n\r\n"),
         Response.of(200, b"a\n\n    b\n", (("vary", "Origin"), ("vary", "Accept"), ("x", 'a\\"b'))),
-        Response.of(404, b"no", (("etag", 'W/"1"'), ("date", "Fri, 20 Nov 2026 10:00:00 GMT"), ("empty", ""))),
+        Response.of(
+            404, b"no", (("etag", 'W/"1"'), ("date", "Fri, 20 Nov 2026 10:00:00 GMT"), ("empty", ""))
+        ),
         Response(200, (("a", "\t"),), (Chunk(b"x"),), encoding="gzip"),
     ],
 )

@@ -17,6 +17,9 @@ import pytest
 import llmreplay.codecs._usage
 import llmreplay.use
 import pytest_llmreplay._options
+import pytest_llmreplay._vcr
+import pytest_llmreplay._vcr_network
+import pytest_llmreplay._vcr_options
 import pytest_llmreplay._verdict  # noqa: F401  see above
 from llmreplay import load
 from tests import wires
@@ -24,6 +27,9 @@ from tests.loopback import Reply, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# A suite of its own, which `test_vcr_suite` runs.
+collect_ignore = ["vcr_suite"]
 
 AGENT = """
 import asyncio
@@ -80,7 +86,9 @@ def pooled(text):
 """
 
 # Plugins that have no part in this and take long to start.
-WITHOUT = [f"-pno:{name}" for name in ("hypothesispytest", "pytest_httpx", "respx", "pytest_cov")]
+WITHOUT = [
+    f"-pno:{name}" for name in ("hypothesispytest", "pytest_httpx", "respx", "pytest_cov", "langsmith_plugin")
+]
 
 INI = """
 [pytest]

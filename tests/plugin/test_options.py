@@ -236,6 +236,27 @@ def test_a_path_that_is_not_there_yet_is_recorded_where_its_folder_is(project, f
     assert (project.root / expected).exists()
 
 
+@pytest.mark.parametrize(
+    ("ini", "shared"), [((), 1), (("llm_share_tls = false",), 4)], ids=["default", "false"]
+)
+def test_clients_share_a_tls_context_unless_the_ini_file_says_no(project, ini, shared):
+    project.ini(*ini)
+    project.tests(f"""
+        import httpx2
+
+        def contexts():
+            return {{httpx2.Client()._transport._pool._ssl_context for _ in range(4)}}
+
+        def test_cassette(llm_cassette):
+            assert len(contexts()) == {shared}
+
+        def test_script(llm_script):
+            assert len(contexts()) == {shared}
+    """)
+
+    project.run().assert_outcomes(passed=2)
+
+
 def test_the_options_are_told_by_help_and_the_marker_by_markers(project):
     said = told(project.run("--help"))
     for name in (

@@ -488,14 +488,17 @@ def test_a_replay_parses_the_answer_and_not_the_request(tmp_path, monkeypatch):
     from llmreplay.cassette import _yaml
 
     path = tmp_path / "x.yaml"
-    Cassette([exchange(str(n)) for n in range(3)]).save(path)
+    Cassette([exchange("0"), Exchange(chat("1"), Response.of(200, bytes(range(256))))]).save(path)
     parsed = []
     real = _yaml.parse
     monkeypatch.setattr(_yaml, "parse", lambda text: parsed.append(text) or real(text))
 
     replayed = Session(load(path))
-    assert answer(replayed.decide(chat("1"), "test")) == "1"
+    assert replayed.decide(chat("0"), "test").outcome.body == b"0"
+    assert parsed == []
 
+    # Bytes that are no text take YAML, and still no more than the answer.
+    assert replayed.decide(chat("1"), "test").outcome.body == bytes(range(256))
     assert len(parsed) == 1
     assert parsed[0].startswith(b"response:")
 

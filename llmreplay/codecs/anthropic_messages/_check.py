@@ -1,10 +1,15 @@
 """The rules by which Anthropic refuses a conversation, with its own words.
 
-Texts as reported by users of the API (claude-code#8612, claude-code#13460, pydantic-ai#2040).
+Texts as reported by users of the API (claude-code#8612, claude-code#13460, pydantic-ai#2040,
+opencode-mem#50; of Bedrock: code-gpt-docs#300).
 
 Rules:
 
+* The body is looked at before the conversation: there is no answer without `max_tokens`.
 * Messages of one role that follow each other are one turn; messages of the system are in no turn.
+* A message of the system among the messages is no mistake: models before Claude Opus 4.8 refuse it, those
+  since take it behind what the user said (recorded requests have it), and which model is which only
+  Anthropic knows.
 * Ids are not looked at but as equal or different: Anthropic accepts those of others (`call_…`).
 * A turn of thinking has to begin with it only where thinking is `enabled`; with `adaptive` it need not.
 * A signature is judged only if we made it up.
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 __all__ = ["Broken", "broken_rule"]
+
+_REQUIRED = "{}: Field required"
 
 _THINKING = (
     "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`. When "
@@ -56,11 +63,20 @@ class _Block:
 _Turn = tuple[str, list[_Block]]
 
 
-def broken_rule(body: Any, excepted: Collection[str]) -> Broken | None:
-    """Return the first rule that a request breaks; None if it is sound, or no request at all."""
-    turns = _turns(each(mapping(body).get("messages")))
+def broken_rule(body: Any, excepted: Collection[str], required: str | None = _REQUIRED) -> Broken | None:
+    """Return the first rule that a request breaks; None if it is sound, or no request at all.
+
+    `required` is how a field is missed, None if none is.
+    """
+    messages = each(mapping(body).get("messages"))
+    turns = _turns(messages)
     thinks = mapping(mapping(body).get("thinking")).get("type") == "enabled"
-    return first(chain(_pairs(turns), _signatures(turns), _thinking(turns) if thinks else ()), excepted)
+    conversation = chain(_pairs(turns), _signatures(turns), _thinking(turns) if thinks else ())
+    missing: list[Broken] = []
+    asks = bool(messages) and messages == body["messages"]
+    if required is not None and asks and "max_tokens" not in body:
+        missing = [Broken("required-field", required.format("max_tokens"))]
+    return first(chain(missing, conversation), excepted)
 
 
 def _turns(messages: Iterable[dict[str, Any]]) -> list[_Turn]:

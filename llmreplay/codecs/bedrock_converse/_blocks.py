@@ -236,7 +236,7 @@ def _write_medium(medium: Any) -> dict[str, Any]:
     elif kind == "document" and medium.source == "text":
         source = {"text": medium.data}
     else:
-        raise RequestError(f"the converse wire cannot take a {kind} by its {medium.source}")
+        raise RequestError(f"the converse wire has no word for {kind}s by {medium.source}")
     written: dict[str, Any] = {}
     if medium.media_type is not None:
         spelled = _SPELLED.get((kind, medium.media_type), medium.media_type.rpartition("/")[2])

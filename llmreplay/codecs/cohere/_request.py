@@ -236,20 +236,33 @@ def _body(request: CompletionRequest) -> dict[str, Any]:
         body["messages"] = written
     if request.tools:
         body["tools"] = write_tools(request.tools)
-    choice = request.tool_choice
-    if choice is not None and choice.names:
-        raise unspoken(f"tool_choice of {', '.join(choice.names)}, only of all tools", _WIRE)
-    if choice is not None and choice.mode != "auto":  # which is what it does without being told
-        body["tool_choice"] = "NONE" if choice.mode == "none" else "REQUIRED"
+    choice = _write_choice(request)
+    if choice is not None:
+        body["tool_choice"] = choice
     form = form_of(request, _WIRE)
     if form is not None:
-        if form.description is not None:
-            raise unspoken("response_format.description", _WIRE)
-        kind = "json_object" if form.type == "json_schema" else form.type
-        body["response_format"] = {"type": kind, **form.extra}
-        if form.json_schema is not None:
-            body["response_format"]["schema" if "schema" in form.extra else "json_schema"] = form.json_schema
+        body["response_format"] = _write_form(form)
     return {**body, "stream": request.stream}
+
+
+def _write_choice(request: CompletionRequest) -> str | None:
+    choice = request.tool_choice
+    if choice is None or (choice.mode == "auto" and not choice.names):  # what it does without being told
+        return None
+    if choice.names:
+        raise unspoken(f"tool_choice of {', '.join(choice.names)}, only of all tools", _WIRE)
+    return "NONE" if choice.mode == "none" else "REQUIRED"
+
+
+def _write_form(form: ResponseFormat) -> dict[str, Any]:
+    if form.description is not None:
+        raise unspoken("response_format.description", _WIRE)
+    if form.type != "json_schema":
+        return {"type": form.type, **form.extra}
+    if form.json_schema is None:
+        raise unspoken("response_format without a schema", _WIRE)
+    key = "schema" if "schema" in form.extra else "json_schema"
+    return {"type": "json_object", **form.extra, key: form.json_schema}
 
 
 def _write_message(message: Message) -> list[dict[str, Any]]:
@@ -259,7 +272,12 @@ def _write_message(message: Message) -> list[dict[str, Any]]:
         others = [item for item in message.content if not isinstance(item, ToolResult)]
         return [
             *(
-                {"role": "tool", "tool_call_id": result.id, "content": _spoken(result.content), **message.extra}
+                {
+                    "role": "tool",
+                    "tool_call_id": result.id,
+                    "content": _spoken(result.content),
+                    **message.extra,
+                }
                 for result in results
             ),
             *([{"role": "user", "content": _spoken(others)}] if others else []),

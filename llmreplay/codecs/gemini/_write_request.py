@@ -113,6 +113,8 @@ def _write_generation(request: CompletionRequest, before: dict[str, Any]) -> dic
     if form is not None:
         if form.description is not None:
             raise unspoken("response_format.description", _WIRE)
+        if form.type == "json_schema" and form.json_schema is None:
+            raise unspoken("response_format without a schema", _WIRE)
         media_type = {"json_schema": JSON_TYPE, "json_object": JSON_TYPE, "text": "text/plain"}.get(
             form.type, form.type
         )

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from llmreplay.codecs._base import StreamDecoder
-    from llmreplay.completion import CompletionError, CompletionRequest, CompletionResponse, ErrorKind, Message
+    from llmreplay.completion import (
+        CompletionError,
+        CompletionRequest,
+        CompletionResponse,
+        ErrorKind,
+        Message,
+    )
     from llmreplay.exchange import Request, Response
 
 __all__ = ["CODEC"]

@@ -202,6 +202,8 @@ def _form(value: Any) -> ResponseFormat | None:
 def write_request(request: CompletionRequest, base_url: str | None) -> Request:
     """Return the HTTP request; raise `RequestError` if the wire cannot say it."""
     refuse_unspoken(request, _UNSPOKEN, _WIRE)
+    if by := [document.source for document in request.documents if document.source != "text"]:
+        raise unspoken(f"documents by {by[0]}, only for texts", _WIRE)
     prompt = "prompt" in request.extra
     try:
         body = _body(request, prompt=prompt)

@@ -13,7 +13,7 @@ from llmreplay.codecs._documents import as_text, with_documents
 from llmreplay.codecs._encoding import compact
 from llmreplay.codecs._json import mapping, without
 from llmreplay.codecs._spelling import respelled
-from llmreplay.codecs._unspoken import form_of
+from llmreplay.codecs._unspoken import form_of, unspoken
 from llmreplay.codecs.openai_chat._dialects import DIALECTS, dialect_of
 from llmreplay.codecs.openai_chat._message import write_call, write_image
 from llmreplay.codecs.openai_chat._said import write_details
@@ -181,7 +181,7 @@ def _document(document: Document) -> dict[str, Any]:
         said = document.data if document.name is None else as_text(document)
         return {"type": "text", "text": said, **document.extra}
     if document.source == "url":
-        raise RequestError("the chat wire takes no document by its URL")
+        raise unspoken("documents by url", _WIRE)
     named = {} if document.name is None else {"filename": document.name}
     if document.source == "file_id":
         return {"type": "file", "file": {"file_id": document.data, **named}, **document.extra}
