@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmreplay.codecs import _errors
-from llmreplay.completion import CompletionError, StreamError, told
+from llmreplay.completion import CompletionError, FinishReason, StreamError, told
 from llmreplay.exchange import Chunk, Exchange
 from llmreplay.framing.eventstream import begins
 
@@ -24,6 +24,9 @@ __all__ = ["Reading", "decode", "events"]
 _ENOUGH = 64
 
 _STREAM_PATHS = ("/converse-stream", "/invoke-with-response-stream")
+
+# Only what was cut short, or withheld, may be no answer at all; of a stream that is all there is to tell.
+_SAYS_SOMETHING = (FinishReason.STOP, FinishReason.TOOL_CALLS)
 
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":", b"\xef\xbb\xbf")
 
@@ -124,7 +127,12 @@ def _plain(codec: Codec, exchange: Exchange) -> CompletionResponse:
             if response.ended == "closed"
             else _errors.not_json(response, provider)
         )
-    return codec.decode_response(response, exchange.request)
+    answer = codec.decode_response(response, exchange.request)
+    if not answer.choice and answer.finish_reason in _SAYS_SOMETHING:
+        raise _errors.no_answer(
+            f"the answer is empty, and ends with {answer.finish_reason}", response, provider
+        )
+    return answer
 
 
 def _stream_error(decoder: StreamDecoder, response: Response, provider: str | None) -> CompletionError | None:

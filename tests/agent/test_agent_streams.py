@@ -34,6 +34,7 @@ from llmreplay.completion import (
     UnknownEvent,
     told,
 )
+from llmreplay.model import EventStream
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -214,6 +215,20 @@ async def test_a_turn_that_is_retried_is_told():
     stream = Agent(ScriptedModel(say("One."), say("Two.")), max_turns=2, hooks=[Once()]).stream_prompt("Hi.")
 
     assert [event.turn async for event in stream if isinstance(event, TurnRetried)] == [0]
+
+
+@BACKENDS
+def test_a_stream_of_an_agent_is_one_as_that_of_a_model_is(backend):
+    async def main() -> AgentStream:
+        model = weather_model(unused="ignore")
+        assert isinstance(model.stream(model.completion_request("Hi.").build()), EventStream)
+        events = await agent(weather_model(unused="ignore")).stream_prompt("How is Paris?")
+        assert isinstance(events, EventStream)
+        await events.aclose()
+        assert [event async for event in events] == []
+        return events
+
+    assert anyio.run(main, backend=backend).response is None
 
 
 @BACKENDS

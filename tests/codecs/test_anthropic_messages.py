@@ -274,4 +274,4 @@ def test_what_is_no_message_is_an_error_of_the_response() -> None:
 def test_vertex_is_a_provider_of_its_own() -> None:
     url = "https://aiplatform.googleapis.com/v1/projects/p/locations/l/publishers/anthropic/models/claude@1:rawPredict"
 
-    assert codecs.decode(plain(message([]), url)).provider == "vertex"
+    assert codecs.decode(plain(message([{"type": "text", "text": "Hi"}]), url)).provider == "vertex"

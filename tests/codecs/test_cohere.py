@@ -283,7 +283,8 @@ def test_every_field_of_a_request_has_its_place() -> None:
     assert tool.tool_results[0].id == "c"
     assert (said.text, said.extra) == ("Yes.", {"tool_plan": ""})
     assert (odd.role, odd.extra) == ("user", {"role": "odd"})
-    assert found.extra == {"documents": ["d"], "thinking": {"type": "enabled"}}
+    assert found.documents == [Document(data="d", source="text")]
+    assert found.extra == {"thinking": {"type": "enabled"}}
     written = CODEC.encode_request(found)
     assert written.json == {
         **BODY,
@@ -327,6 +328,7 @@ def test_messages_of_other_wires_find_their_words() -> None:
                 ],
             ),
         ],
+        tools=[ToolDefinition(name="f")],
         tool_choice=ToolChoice(mode="specific", names=["f"]),
         max_completion_tokens=5,
         output_schema={"type": "object"},
@@ -434,3 +436,44 @@ def test_any_json_is_a_request(body: Any) -> None:
     assert CODEC.check(request) is None
     with contextlib.suppress(RequestError):
         assert isinstance(CODEC.encode_request(found), Request)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("It rains.", Document(data="It rains.", source="text")),
+        ({"id": "log", "data": {"text": "It rains."}}, Document(data="It rains.", source="text", name="log")),
+        (
+            {"data": {"text": "It rains."}},
+            Document(data="It rains.", source="text", extra={"data": {}}),
+        ),
+    ],
+)
+def test_a_document_that_is_a_text_is_read_and_written_as_it_was(given: Any, meant: Document) -> None:
+    body = {"model": "m", "messages": [], "documents": [given], "stream": False}
+    found = codecs.decode_request(Request("POST", HOME, body=json.dumps(body).encode()))
+
+    assert found.documents == [meant]
+    assert CODEC.encode_request(found).json == body
+
+
+@pytest.mark.parametrize(
+    "given", [{"data": {"title": "Log"}}, {"data": {"text": "x"}, "id": ["a"]}, {"data": {"text": 1}}, 7]
+)
+def test_documents_that_are_more_than_texts_stay_as_they_are_spelled(given: Any) -> None:
+    body = {"model": "m", "messages": [], "documents": ["It rains.", given], "stream": False}
+    found = codecs.decode_request(Request("POST", HOME, body=json.dumps(body).encode()))
+
+    assert (found.documents, found.extra) == ([], {"documents": ["It rains.", given]})
+    assert CODEC.encode_request(found).json == body
+    more = found.model_copy(update={"documents": [Document(data="It snows.", source="text")]})
+    assert CODEC.encode_request(more).json["documents"] == ["It rains.", given, "It snows."]
+
+
+def test_what_a_user_says_with_results_is_a_message_of_its_own() -> None:
+    said = Message(role="user", content=[ToolResult(id="c", content=[Text(text="so")]), Text(text="And?")])
+
+    assert CODEC.encode_request(CompletionRequest(messages=[said])).json["messages"] == [
+        {"role": "tool", "tool_call_id": "c", "content": "so"},
+        {"role": "user", "content": "And?"},
+    ]

@@ -504,3 +504,21 @@ def test_an_exchange_knows_its_own_meaning() -> None:
     assert exchange.decode() == codecs.decode(exchange)
     assert exchange.decode_request() == codecs.decode_request(exchange.request)
     assert exchange.events() == codecs.events(exchange)
+
+
+@pytest.mark.parametrize("finish", ["stop", "tool_calls", "length", "content_filter"])
+def test_an_answer_of_nothing_is_one_only_if_it_was_cut_short(finish):
+    choice = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": finish}
+    exchange = plain(
+        {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    )
+
+    if finish in {"stop", "tool_calls"}:
+        with pytest.raises(ResponseError, match=f"the answer is empty, and ends with {finish}") as raised:
+            exchange.decode()
+        error = raised.value
+        assert (error.kind, error.status, error.retryable) == ("response_schema", 200, False)
+    else:
+        answer = exchange.decode()
+        assert (answer.choice, answer.finish_reason) == ([], finish)
+        assert answer.finish_reason.truncated

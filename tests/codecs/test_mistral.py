@@ -9,7 +9,16 @@ import pytest
 
 from llmreplay import codecs
 from llmreplay.codecs.mistral import CODEC
-from llmreplay.completion import CompletionRequest, CompletionResponse, Message, ProviderError, Text, ToolCall
+from llmreplay.completion import (
+    CompletionRequest,
+    CompletionResponse,
+    Document,
+    Message,
+    ProviderContent,
+    ProviderError,
+    Text,
+    ToolCall,
+)
 from llmreplay.exchange import Exchange, Request, Response
 
 HOME = "https://api.mistral.ai/v1/chat/completions"
@@ -113,3 +122,41 @@ def test_an_error_in_a_stream_is_an_object_that_says_so() -> None:
     with pytest.raises(ProviderError, match=r"Gone\.") as caught:
         codecs.decode(Exchange(request, failing))
     assert caught.value.kind == "server_error"
+
+
+DOCUMENTS = {
+    "by its address": (
+        Document(data="https://e.example/a.pdf", source="url", name="a"),
+        {"type": "document_url", "document_url": "https://e.example/a.pdf", "document_name": "a"},
+    ),
+    "by its data": (
+        Document(data="JVBERi0=", media_type="application/pdf"),
+        {"type": "document_url", "document_url": "data:application/pdf;base64,JVBERi0="},
+    ),
+    "by an id": (
+        Document(data="0b3f", source="file_id"),
+        {"type": "file", "file_id": "0b3f"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("document", "part"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_document_is_a_part_of_its_own(document: Document, part: dict[str, Any]) -> None:
+    question = Message.user("What does it say?")
+    written = CODEC.encode_request(CompletionRequest(messages=[question], documents=[document]))
+
+    assert written.json["messages"] == [
+        {"role": "user", "content": [part]},
+        {"role": "user", "content": "What does it say?"},
+    ]
+    assert codecs.decode_request(written).messages == [Message.user(document), question]
+    assert CODEC.encode_request(codecs.decode_request(written)).json == written.json
+
+
+def test_a_part_that_is_no_document_stays_what_it_is() -> None:
+    odd = {"type": "document_url", "document_url": {"url": "https://e.example/a.pdf"}}
+    request = asked(messages=[{"role": "user", "content": [odd]}])
+
+    assert codecs.decode_request(request).messages[0].content == [
+        ProviderContent(kind="document_url", raw=odd)
+    ]

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from llmreplay import codecs
 from llmreplay.codecs.ollama import CODEC
 from llmreplay.completion import (
+    Audio,
     CompletionError,
     CompletionRequest,
     CompletionResponse,
+    Document,
     Final,
     FinishReason,
     Image,
     Json,
     Message,
+    ProviderContent,
     ProviderError,
     Reasoning,
     ReasoningPart,
@@ -32,6 +35,7 @@ from llmreplay.completion import (
     TextDelta,
     ToolCall,
     ToolResult,
+    Video,
 )
 from llmreplay.exchange import Exchange, Failure, Request, Response
 
@@ -398,3 +402,24 @@ def test_any_json_is_a_request(body: Any, url: str) -> None:
     assert CODEC.check(request) is None
     with contextlib.suppress(RequestError):
         assert isinstance(CODEC.encode_request(found), Request)
+
+
+def test_what_a_user_says_with_results_is_a_message_of_its_own() -> None:
+    result = ToolResult(id="c", name="look", content=[Text(text="so"), Image(data="aQ==")])
+    said = Message(role="user", content=[result, Text(text="And?")])
+
+    assert CODEC.encode_request(CompletionRequest(messages=[said])).json["messages"] == [
+        {"role": "tool", "content": "so", "images": ["aQ=="], "tool_name": "look", "tool_call_id": "c"},
+        {"role": "user", "content": "And?"},
+    ]
+
+
+@pytest.mark.parametrize("content", [Document(data="x"), Audio(data="x"), Video(data="x")])
+@pytest.mark.parametrize("inside", [False, True], ids=["said", "a result"])
+def test_media_that_the_wire_does_not_take_are_never_left_out(content: Any, *, inside: bool) -> None:
+    if inside and not isinstance(content, Document):
+        content = ProviderContent(kind=content.type, raw={})
+    message = Message.user(ToolResult(id="c", content=[content]) if inside else content)
+
+    with pytest.raises(RequestError, match="cannot hold"):
+        CODEC.encode_request(CompletionRequest(messages=[message]))

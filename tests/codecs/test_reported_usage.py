@@ -323,6 +323,9 @@ def test_usage_never_raises(url: str, body: object, stream: bool) -> None:  # no
 
 def test_a_usage_decoded_is_the_usage_reported() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-    for exchange in (plain(chat({"content": "a"}, usage=usage)), plain(message([]), MESSAGES)):
+    for exchange in (
+        plain(chat({"content": "a"}, usage=usage)),
+        plain(message([{"type": "text", "text": "a"}]), MESSAGES),
+    ):
         assert codecs.decode(exchange).usage == codecs.usage(exchange)
         assert codecs.decode(exchange).usage.audit() == []

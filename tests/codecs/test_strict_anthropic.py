@@ -57,6 +57,10 @@ def thinking(text: str, signature: str = "of the provider") -> dict[str, Any]:
 
 TEXT = {"type": "text", "text": "x"}
 ENABLED = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+REFORMAT = (
+    "Malformed input request: #: required key [max_tokens] not found, please reformat your input and "
+    "try again."
+)
 OURS = thinking("So.", sign("So."))
 
 
@@ -224,3 +228,50 @@ def test_what_was_thought_here_has_to_come_back_as_it_was() -> None:
         codec.check(asked(user("x"), model(*content), user(result("a")), **ENABLED)).rule
         == "reasoning-signature"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "told"),
+    [
+        (DIRECT, {}, "max_tokens: Field required"),
+        (VERTEX, {"anthropic_version": "vertex-2023-10-16"}, "max_tokens: Field required"),
+        (
+            BEDROCK,
+            {"anthropic_version": "bedrock-2023-05-31"},
+            REFORMAT,
+        ),
+    ],
+    ids=["direct", "vertex", "bedrock"],
+)
+def test_a_request_without_a_limit_is_refused_before_anything_else(
+    url: str, more: dict[str, Any], told: str
+) -> None:
+    whole = asked(user("x"), model(use("a")), url=url, **more)
+    request = Request("POST", url, body=json.dumps(without_limit(whole.json)).encode())
+    code: Any = codecs.codec_of(request)
+
+    rejection = code.check(request)
+
+    assert (rejection.rule, rejection.message) == ("required-field", told)
+    with pytest.raises(ProviderError) as caught:
+        codecs.decode(Exchange(request, rejection.response))
+    assert (caught.value.kind, caught.value.status, caught.value.message) == ("invalid_request", 400, told)
+    assert code.check(request, ["required-field"]).rule == "unanswered-tool-call"
+    assert code.check(whole).rule == "unanswered-tool-call"
+
+
+def without_limit(body: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != "max_tokens"}
+
+
+def test_what_other_models_are_asked_behind_invoke_needs_no_limit() -> None:
+    nova = {"schemaVersion": "messages-v1", "messages": [user("x")], "inferenceConfig": {"maxTokens": 9}}
+    request = Request("POST", BEDROCK, body=json.dumps(nova).encode())
+
+    assert codecs.codec_of(request).check(request) is None  # type: ignore[attr-defined]
+
+
+def test_a_message_of_the_system_behind_one_of_the_user_is_taken() -> None:
+    request = asked(user("x"), {"role": "system", "content": "Be brief."}, model("y"), user("z"))
+
+    assert codecs.codec_of(request).check(request) is None  # type: ignore[attr-defined]

@@ -71,6 +71,10 @@ PARTS = {
         {"type": "file", "file": {"file_id": "file-1"}},
     ),
     "text document": (Document(data="Words.", source="text"), {"type": "text", "text": "Words."}),
+    "text document with a name": (
+        Document(data="Words.", source="text", name="log", extra={"cache_control": {}}),
+        {"type": "text", "text": "<file id: log>\nWords.\n</file>\n", "cache_control": {}},
+    ),
     "something else": (ProviderContent(kind="x", raw={"type": "x", "x": 1}), {"type": "x", "x": 1}),
 }
 
@@ -189,7 +193,7 @@ def test_documents_stand_before_what_the_user_asks() -> None:
     )["messages"]
 
     assert [message["role"] for message in written] == ["system", "user", "user"]
-    assert written[1]["content"] == [{"type": "text", "text": "Words."}]
+    assert written[1]["content"] == "<file>\nWords.\n</file>\n"
 
 
 def test_a_schema_of_the_output_is_a_response_format() -> None:
@@ -198,7 +202,8 @@ def test_a_schema_of_the_output_is_a_response_format() -> None:
         "json_schema": {"name": "output", "schema": {"type": "object"}, "strict": True},
     }
     form = ResponseFormat(type="json_object")
-    assert body(output_schema={}, response_format=form)["response_format"] == {"type": "json_object"}
+    with pytest.raises(RequestError, match="output_schema"):
+        body(output_schema={"type": "object"}, response_format=form)
 
 
 @pytest.mark.parametrize(

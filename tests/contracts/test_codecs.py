@@ -377,6 +377,17 @@ def test_a_failure_that_is_no_answer_cannot_be_encoded(wire: Wire, kind: Any) ->
 
 
 @every_wire
+@pytest.mark.parametrize("kind", ["timeout", "cancelled", "stream_truncated", "unknown"])
+def test_a_failure_with_a_status_is_an_answer_after_all(wire: Wire, kind: Any) -> None:
+    request = wire.asked()
+    response = wire.code.encode_error(kind, request, status=499, message="Gone.")
+
+    with pytest.raises(ProviderError) as caught:
+        codecs.decode(Exchange(request, response))
+    assert (caught.value.status, caught.value.message) == (499, "Gone.")
+
+
+@every_wire
 @pytest.mark.parametrize("kind", ["overloaded", "server_error", "rate_limited"])
 def test_an_error_in_a_stream_ends_it(wire: Wire, kind: Any) -> None:
     for case in ("streams", "errors in a stream", f"{kind}, streamed"):

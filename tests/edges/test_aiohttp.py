@@ -852,7 +852,8 @@ def test_a_name_that_was_looked_up_before_the_session_is_no_way_out(tape, monkey
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=resolver, force_close=True)
         ) as client:
-            assert (await client.get(f"http://provider.invalid:{server.port}/weather")).status == 200
+            async with client.get(f"http://provider.invalid:{server.port}/weather") as answer:
+                assert answer.status == 200
             with replay(tape, only="llm"):
                 await client.get(f"http://provider.invalid:{server.port}/weather")
 

@@ -518,7 +518,6 @@ def test_a_spoilt_answer_is_an_error_and_provider_tools_are_sent():
         ("metadata", {"a": "b"}),
         ("store", False),
         ("service_tier", "flex"),
-        ("deferred", True),
     ],
 )
 @pytest.mark.parametrize("name", ["openai/x", "xai/x"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from llmreplay import CompletionRequest, Message, ScriptedModel, ToolDefinition, say
 from llmreplay.completion import Document, Final, ProviderTool, RequestError, ToolChoice, told
@@ -15,6 +17,9 @@ WEATHER = ToolDefinition(name="get_weather", parameters={"type": "object"})
 
 class Place(BaseModel):
     city: str
+
+
+SCHEMA = Place.model_json_schema()
 
 
 def built(**said):
@@ -75,7 +80,12 @@ def test_a_prompt_can_be_any_message():
             ToolChoice(mode="specific", names=["get_weather"]),
         ),
         ("tool_choice", ToolChoice(mode="auto"), "tool_choice", ToolChoice(mode="auto")),
-        ("output_schema", Place, "output_schema", Place.model_json_schema()),
+        (
+            "output_schema",
+            Place,
+            "output_schema",
+            {**SCHEMA, "additionalProperties": False},
+        ),
         ("output_schema", {"type": "object"}, "output_schema", {"type": "object"}),
         (
             "document",
@@ -118,6 +128,41 @@ def test_every_other_field_is_an_option(field, value):
     request = CompletionRequestBuilder(None, "Hi.").options(**{field: value}).build()
 
     assert getattr(request, field) == value
+
+
+class Street(BaseModel):
+    name: str
+    number: int | None = None
+
+
+class Address(BaseModel):
+    street: Street = Field(description="Where.")
+    city: str = "Paris"
+
+
+def objects(schema):
+    """Yield each object of a schema that has properties."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for inner in schema.values():
+            yield from objects(inner)
+
+
+def test_the_schema_of_a_model_is_one_that_a_strict_provider_takes():
+    schema = built(output_schema=Address).output_schema
+
+    found = list(objects(schema))
+    assert len(found) >= 2
+    assert all(one["required"] == list(one["properties"]) for one in found)
+    assert all(one["additionalProperties"] is False for one in found)
+    assert "default" not in json.dumps(schema)
+
+
+def test_a_schema_that_is_written_by_hand_is_sent_as_it_is():
+    by_hand = {"type": "object", "properties": {"city": {"type": "string", "default": "Paris"}}}
+
+    assert built(output_schema=by_hand).output_schema == by_hand
 
 
 def test_what_has_a_definition_is_a_tool():

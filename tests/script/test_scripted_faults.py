@@ -38,6 +38,7 @@ STATUSES = [
     (429, "rate_limited"),
     (500, "server_error"),
     (501, "not_supported"),
+    (499, "cancelled"),
     (502, "server_error"),
     (503, "overloaded"),
     (504, "timeout"),
@@ -110,6 +111,14 @@ def test_a_failure_of_the_network_has_no_answer(kind, error, phase):
 
 def test_a_time_out_with_a_status_is_an_answer():
     assert response(Script(fail("timeout", status=408)).answer(asking())).status == 408
+
+
+@pytest.mark.parametrize("make", [asking, claude], ids=["openai", "anthropic"])
+def test_a_call_that_was_cancelled_is_the_same_by_its_kind_and_by_its_status(make):
+    by_kind = Script(fail("cancelled", status=499)).answer(make())
+
+    assert response(by_kind) == response(Script(fail(499)).answer(make()))
+    assert (error_of(by_kind).status, error_of(by_kind).retryable) == (499, False)
 
 
 def test_an_error_comes_in_a_stream_after_so_many_events():
