@@ -27,7 +27,10 @@ SDKS = {
     "test_parsing_boto3": ("boto3", "Bedrock converse and invoke"),
     "test_boto3": ("boto3", "recorded from a server here, replayed, refused, scripted"),
     "test_sdks": ("openai, anthropic and groq", "recorded and replayed"),
-    "test_over_aiohttp": ("google-genai, openai and anthropic", "over aiohttp: recorded, replayed and scripted"),
+    "test_over_aiohttp": (
+        "google-genai, openai and anthropic",
+        "over aiohttp: recorded, replayed and scripted",
+    ),
     "test_cassette_faults": (
         "openai, anthropic, google-genai, mistralai, cohere, groq, ollama and huggingface-hub",
         "cassettes that go wrong on purpose",

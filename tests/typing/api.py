@@ -57,7 +57,7 @@ def a_cassette_is_loaded_and_asked() -> None:
     cassette.save("y.json", format="nock")  # type: ignore[arg-type]  # it is only read
     assert_type(load("answer.sse", url="https://host/v1/responses"), Cassette)
     assert_type(load("answer.json", url="https://host/v1/responses", request=Path("asked.json")), Cassette)
-    load("answer.json", "https://host")  # type: ignore[misc]  # by name only
+    load("answer.json", "https://host")  # type: ignore[call-arg]  # by name only
 
 
 def an_exchange_means_something(exchange: Exchange) -> None:
