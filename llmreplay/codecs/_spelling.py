@@ -1,8 +1,8 @@
 """Where a wire spells one thing in two ways, the spelling of the request that was read is kept.
 
 A text alone is a string or a list of one block, a stop is one or a list of one, a false flag is there
-or left out: the vocabulary does not tell them apart, and its reader need not. Whoever writes a request that was read compares
-with its `raw`, and takes from there what means the same, and nothing else.
+or left out: the vocabulary does not tell them apart, and its reader need not. Whoever writes a request
+that was read compares with its `raw`, and takes from there what means the same, and nothing else.
 """
 
 from __future__ import annotations

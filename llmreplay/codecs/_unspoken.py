@@ -51,7 +51,7 @@ def _asks(request: CompletionRequest, name: str) -> bool:
     if value is None or value == [] or value in _GRANTED.get(name, ()):
         return False
     if name == "tool_choice":
-        return bool(request.tool_choice) and (request.tool_choice.mode != "auto" or bool(value.names))
+        return bool(value.mode != "auto" or value.names)
     if name == "stream_options":
         return value.include_usage is False or bool(value.extra)
     return True

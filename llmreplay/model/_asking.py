@@ -88,6 +88,8 @@ def _whole(
     if not request.messages:
         raise RequestError("the request has no message", provider=provider.name)
     refuse_empty(request.messages, provider.name)
+    if stream and request.deferred:
+        raise RequestError("a stream cannot be put off (deferred)", provider=provider.name)
     fields: dict[str, Any] = {"model": name, "stream": stream, "documents": []}
     fields["messages"] = with_documents(request)
     if stream and provider.asks_usage and request.stream_options is None:

@@ -7,6 +7,7 @@ Rules:
 * A model may be shared by threads, tasks and event loops: there is one sync client, and one async
   client for each loop, since connections belong to the loop that opened them.
 * Nothing is retried unless `retries` says so, and a stream never once something of it was told.
+* An answer that the provider puts off (xAI's `deferred`) is fetched; a stream cannot be put off.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from llmreplay.errors import OptionError
 from llmreplay.model._asking import written
 from llmreplay.model._protocol import CompletionStream, Model
 from llmreplay.model._providers import provider_named
-from llmreplay.model._retries import Attempts, checked_retries
+from llmreplay.model._retries import Attempts, Deferral, checked_retries
 from llmreplay.model._sync import on_loop_end
 from llmreplay.model._taking import Taking, built
 
@@ -111,7 +112,15 @@ class ProviderModel(Model):
 
     async def completion(self, request: CompletionRequest) -> CompletionResponse:
         """Return the answer; raise `CompletionError` if there is none."""
-        asked, attempts = self._asked(request, stream=False), Attempts(self._retries)
+        asked = self._asked(request, stream=False)
+        deferral, answer = Deferral(asked), await self._taken_async(asked)
+        while (again := deferral.again(answer)) is not None:
+            await deferral.wait_async()
+            answer = await self._taken_async(again)
+        return answer
+
+    async def _taken_async(self, asked: Request) -> CompletionResponse:
+        attempts = Attempts(self._retries)
         while True:
             taking = Taking(self._codec, asked)
             async with aclosing(self._chunks_async(taking)) as chunks:
@@ -124,7 +133,15 @@ class ProviderModel(Model):
 
     def completion_sync(self, request: CompletionRequest) -> CompletionResponse:
         """Return the answer, from code that is not async; raise `CompletionError` if there is none."""
-        asked, attempts = self._asked(request, stream=False), Attempts(self._retries)
+        asked = self._asked(request, stream=False)
+        deferral, answer = Deferral(asked), self._taken(asked)
+        while (again := deferral.again(answer)) is not None:
+            deferral.wait()
+            answer = self._taken(again)
+        return answer
+
+    def _taken(self, asked: Request) -> CompletionResponse:
+        attempts = Attempts(self._retries)
         while True:
             taking = Taking(self._codec, asked)
             for _ in self._chunks(taking):

@@ -1,10 +1,12 @@
-"""Trying again: which errors, how often, and how long to wait before.
+"""Waiting: for a second attempt after an error, and for an answer that was put off.
 
 Rules:
 
 * Only what may succeed a second time (`retryable`) is tried again, and nothing unless it is wanted.
 * A provider that says how long to wait is obeyed, unless that is longer than a minute; else the waits
   double, from half a second to eight.
+* An answer that was put off is asked for after a second, then less and less often, to every ten; after
+  ten minutes of waiting nobody does any more.
 * Sleeps go by `llm_clock`, as those of SDKs do.
 """
 
@@ -13,15 +15,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from llmreplay.codecs.openai_chat._deferred import fetching, is_deferred
+from llmreplay.completion import HttpError
 from llmreplay.errors import OptionError
 
 if TYPE_CHECKING:
-    from llmreplay.completion import CompletionError
+    from llmreplay.completion import CompletionError, CompletionResponse
+    from llmreplay.exchange import Request
 
-__all__ = ["Attempts", "checked_retries"]
+__all__ = ["Attempts", "Deferral", "checked_retries"]
 
 _FIRST, _LONGEST = 0.5, 8.0
 _PATIENCE = 60.0
+_SOON, _SELDOM, _LIMIT = 1.0, 10.0, 600.0
 
 
 def checked_retries(retries: int) -> int:
@@ -58,4 +64,39 @@ class Attempts:
         if error.retry_after is not None:
             return error.retry_after
         own, self._next = self._next, min(self._next * 2, _LONGEST)
+        return own
+
+
+class Deferral:
+    """The waits for an answer that its provider may put off."""
+
+    def __init__(self, asked: Request) -> None:
+        self._asked, self._next, self._waited = asked, _SOON, 0.0
+        self._fetch: Request | None = None
+
+    def again(self, answer: CompletionResponse) -> Request | None:
+        """Return the request by which the answer is to be fetched; None if it is there."""
+        if not is_deferred(answer):
+            return None
+        if self._fetch is None and answer.request_id:
+            self._fetch = fetching(self._asked, answer.request_id)
+        return self._fetch
+
+    def wait(self) -> None:
+        """Wait until it is worth to ask again; raise `HttpError` if that was done for too long."""
+        time.sleep(self._pause())
+
+    async def wait_async(self) -> None:
+        """Wait until it is worth to ask again; raise `HttpError` if that was done for too long."""
+        import anyio  # noqa: PLC0415  likewise
+
+        await anyio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        if self._waited >= _LIMIT:
+            raise HttpError(
+                f"the answer was put off, and not there after {_LIMIT:.0f} seconds", kind="timeout"
+            )
+        own, self._next = self._next, min(self._next * 2, _SELDOM)
+        self._waited += own
         return own

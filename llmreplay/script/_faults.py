@@ -42,6 +42,7 @@ _BY_STATUS: dict[int, ErrorKind] = {
     413: "request_too_large",
     422: "invalid_request",
     429: "rate_limited",
+    499: "cancelled",
     500: "server_error",
     501: "not_supported",
     502: "server_error",

@@ -9,12 +9,14 @@ Rules:
   offered, arguments that its schema does not take) is told as a mistake of the script.
 * The same script and requests give the same bytes, in whatever order threads come: what is made up
   for an answer depends on its request, and on how often this one was asked before.
+* An answer that is put off (xAI's `deferred`) is one call: its turn is taken by the request that is
+  promised it, and told to the one that fetches it. A turn of `finish_reason="deferred"` is "not yet", and
+  leaves the next one to whoever asks again.
 * What goes wrong in a script is a refusal: SDKs take any `Exception` below them for a bad connection.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -28,6 +30,8 @@ from llmreplay.errors import OptionError, ScriptExhausted, ScriptMistake, Unknow
 from llmreplay.exchange import Chunk, Exchange, Failure, Provenance, Response
 from llmreplay.script._calls import MISTAKES, check_calls
 from llmreplay.script._faults import Cut, Fail, Spoil, cut_off, failed, spoilt
+from llmreplay.script._promises import Promises
+from llmreplay.script._transcript import conversation, told
 from llmreplay.script._turns import Respond, Turn, as_turn
 
 if TYPE_CHECKING:
@@ -38,8 +42,6 @@ if TYPE_CHECKING:
     from llmreplay.script._faults import Step
 
 __all__ = ["Queue", "Script"]
-
-_SHOWN = 200
 
 
 @dataclass(eq=False)
@@ -89,6 +91,7 @@ class Script:
         self._main = Queue().turns(*turns)
         self._asked: list[_Asked] = []
         self._seen: Counter[tuple[str, bytes]] = Counter()
+        self._promises = Promises()
 
     def turns(self, *turns: Step) -> Script:
         """Add turns at the end."""
@@ -154,12 +157,14 @@ class Script:
     @property
     def left(self) -> list[tuple[str, int]]:
         """The queues that have turns nobody asked for, with how many."""
-        return [(queue.condition, queue.left) for queue in [self._main, *self._queues] if queue.left]
+        queued = [(queue.condition, queue.left) for queue in [self._main, *self._queues] if queue.left]
+        unfetched = self._promises.left
+        return [*queued, ("answers that were put off", unfetched)] if unfetched else queued
 
     def transcript(self) -> str:
         """Return the conversations so far, for a person to read."""
         return "\n".join(
-            _told(asked.request, asked.exchange, number) for number, asked in enumerate(self._asked, 1)
+            told(asked.request, asked.exchange, number) for number, asked in enumerate(self._asked, 1)
         )
 
     def answer(self, request: Request) -> Exchange:
@@ -176,12 +181,22 @@ class Script:
         codec = _codec(request)
         asked = codec.decode_request(request)
         with self._lock:
-            if self._strict and (rejected := codec.check(request, self._excepted)):
+            promise = self._promises.of(request)
+            if promise is None and self._strict and (rejected := codec.check(request, self._excepted)):
                 return self._keep(request, asked, rejected.response)
-            step = self._next(request, asked)
+            first = asked if promise is None else promise.asked
+            step = (promise and promise.turn) or self._next(request, first)
+            if promise is not None:
+                self._promises.told(promise, step)
             number = self._seen[request.url, request.body]
             self._seen[request.url, request.body] += 1
-        return self._keep(request, asked, self._rendered(step, request, asked, codec, number))
+        while asked.deferred and isinstance(step, Respond):  # whose turn is made once, and told later
+            step = _step(step.function(asked))
+        exchange = self._keep(request, asked, self._rendered(step, request, first, codec, number))
+        if asked.deferred and isinstance(step, Turn):
+            with self._lock:
+                self._promises.take(exchange, asked, step)
+        return exchange
 
     def _next(self, request: Request, asked: CompletionRequest) -> Any:
         fitting = [queue for queue in self._queues if queue.fits(asked)] or [self._main]
@@ -234,7 +249,7 @@ class Script:
             f"request: {request.method} {request.url}, call {len(self._asked) + 1} of this script",
             f"queue: {condition}",
             "conversation:",
-            *(f"  {line}" for line in _conversation(asked)),
+            *(f"  {line}" for line in conversation(asked)),
         ]
         if self.left:
             evidence.append(
@@ -272,34 +287,3 @@ def _user_says(request: CompletionRequest, text: str) -> bool:
 
 def _brings(request: CompletionRequest, text: str) -> bool:
     return any(text in result.text for result in request.tool_results)
-
-
-def _conversation(asked: CompletionRequest) -> list[str]:
-    lines = []
-    for message in asked.messages:
-        said = [message.text] if message.text else []
-        said += [
-            f"calls {one.name} {json.dumps(one.arguments, ensure_ascii=False)}" for one in message.tool_calls
-        ]
-        said += [f"result {one.text}" for one in message.tool_results]
-        lines += [f"{message.role}: {_short(text)}" for text in said or ["(nothing)"]]
-    return lines
-
-
-def _told(asked: CompletionRequest, exchange: Exchange, number: int) -> str:
-    lines = [f"call {number}: {asked.model or 'a model'}", *(f"  {line}" for line in _conversation(asked))]
-    try:
-        answer = exchange.decode()
-    except Exception as error:  # noqa: BLE001  whatever the answer was, it is told
-        return "\n".join([*lines, f"  answered: {error}"])
-    lines += [f"  answered: {_short(answer.text)}"] if answer.text else []
-    lines += [
-        f"  answered: calls {one.name} {json.dumps(one.arguments, ensure_ascii=False)}"
-        for one in answer.tool_calls
-    ]
-    return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= _SHOWN else f"{one_line[:_SHOWN]}…"

@@ -18,8 +18,9 @@ from llmreplay.codecs._failing import Failing, failing
 from llmreplay.codecs._json import each, integer, listed, mapping, number, optional, string, text, without
 from llmreplay.codecs._parts import Call, Thought, Words
 from llmreplay.codecs._usage import merge, normalise, report
-from llmreplay.codecs.cohere._request import PLAN, read_request, write_request
+from llmreplay.codecs.cohere._request import PLAN, read_request
 from llmreplay.codecs.cohere._write import FINISH, event, trace, uuid, write_response
+from llmreplay.codecs.cohere._write_request import write_request
 from llmreplay.completion import (
     CompletionResponse,
     FinishReason,

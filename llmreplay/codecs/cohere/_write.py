@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._encoding import Ids, compact, json_response, stream_response
-from llmreplay.codecs.cohere._request import is_plan, write_call, write_contents
+from llmreplay.codecs.cohere._request import is_plan
+from llmreplay.codecs.cohere._write_request import write_call, write_contents
 from llmreplay.completion import Reasoning, ToolCall
 from llmreplay.framing.sse import Frame, write
 

@@ -116,7 +116,7 @@ def read_request(request: Request) -> CompletionRequest:
 def _message(content: dict[str, Any], role: Any = None) -> Message:
     spoken = content.get("role")
     extra = without(content, "role")
-    if spoken not in (["user"] if role else _ROLES):
+    if spoken not in (["user"] if role else [*_ROLES]):  # a list, since what came need not be hashable
         extra["role"] = spoken
     parts = [read_part(part) for part in take_each(extra, "parts")]
     spelled_role = _ROLES.get(spoken if isinstance(spoken, str) else "", "user")

@@ -20,8 +20,9 @@ from llmreplay.codecs._encoding import Cut, Encoder, Rejection, retry_headers
 from llmreplay.codecs._failing import Failing, failing
 from llmreplay.codecs._json import each, listed, mapping, optional, string, text, without
 from llmreplay.codecs._usage import merge, normalise, report
-from llmreplay.codecs.ollama._request import read_request, wants_stream, write_request
+from llmreplay.codecs.ollama._request import read_request, wants_stream
 from llmreplay.codecs.ollama._write import spelled, write_body, write_response
+from llmreplay.codecs.ollama._write_request import write_request
 from llmreplay.codecs.openai_chat._message import log_probs
 from llmreplay.completion import CompletionResponse, FinishReason, Image, LogProbs, Started, UsageReported
 from llmreplay.framing import ndjson

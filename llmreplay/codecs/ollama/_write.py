@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._encoding import CREATED, Ids, compact, stream_response
-from llmreplay.codecs.ollama._request import is_prompt, wants_stream, write_call
+from llmreplay.codecs.ollama._request import is_prompt, wants_stream
+from llmreplay.codecs.ollama._write_request import write_call
 from llmreplay.completion import Image, Reasoning, Refusal, Text
 from llmreplay.exchange import Chunk, Response
 from llmreplay.framing import ndjson

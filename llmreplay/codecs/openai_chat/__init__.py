@@ -21,10 +21,11 @@ from llmreplay.codecs._encoding import Cut, Encoder, Rejection
 from llmreplay.codecs._json import each, integer, listed, mapping, optional, text
 from llmreplay.codecs._usage import merge, normalise, report
 from llmreplay.codecs.openai_chat import _check
+from llmreplay.codecs.openai_chat._deferred import DEFERRED
 from llmreplay.codecs.openai_chat._dialects import provider_of
 from llmreplay.codecs.openai_chat._message import FINISH, log_probs, take
 from llmreplay.codecs.openai_chat._request import read_request
-from llmreplay.codecs.openai_chat._write import DEFERRED, write_response
+from llmreplay.codecs.openai_chat._write import write_response
 from llmreplay.codecs.openai_chat._write_errors import write_error, write_stream_error
 from llmreplay.codecs.openai_chat._write_request import write_request
 from llmreplay.completion import (

@@ -17,6 +17,7 @@ from llmreplay.codecs._json import (
     text,
     without,
 )
+from llmreplay.codecs.openai_chat._deferred import promised
 from llmreplay.codecs.openai_chat._message import READ, image, take
 from llmreplay.completion import (
     Audio,
@@ -54,7 +55,13 @@ _ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 
 
 def read_request(request: Request) -> CompletionRequest:
-    """Return what a request means; raise `RequestError` if its body is no object."""
+    """Return what a request means; raise `RequestError` if its body is no object.
+
+    One that fetches an answer that was put off has no body, and no message: `extra` has the `request_id`.
+    """
+    name = promised(request)
+    if name is not None:
+        return CompletionRequest(messages=[], extra={"request_id": name})
     body = request.json
     if not isinstance(body, dict):
         raise RequestError("the body of the request is not a JSON object", body=body)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmreplay.codecs._encoding import CREATED, HEXADECIMAL, Cut, Ids, compact, json_response, stream_response
 from llmreplay.codecs._json import mapping, without
+from llmreplay.codecs.openai_chat._deferred import DEFERRED
 from llmreplay.codecs.openai_chat._dialects import dialect_of
 from llmreplay.codecs.openai_chat._message import FINISH, write_call, write_log_probs
 from llmreplay.codecs.openai_chat._said import (
@@ -41,10 +42,7 @@ if TYPE_CHECKING:
     from llmreplay.completion import Choice, CompletionResponse, ReasoningPart
     from llmreplay.exchange import Request
 
-__all__ = ["DEFERRED", "request_headers", "spelled", "typed", "write_response"]
-
-DEFERRED = "deferred"
-"""The finish reason of an answer that xAI will give later, to who asks for it by its id."""
+__all__ = ["request_headers", "spelled", "typed", "write_response"]
 
 _ALPHABETS = {"h": HEXADECIMAL, "d": "123456789", "a": None}
 _BLANK = re.compile(r"\{([ahd])(\d+)\}")

@@ -86,6 +86,9 @@ _OPENAI: dict[str, _Words] = {
     ),
 }
 
+_ANY = _Words(500, "The request failed.", type="server_error")
+"""What is said where only the status is known."""
+
 _AZURE: dict[str, _Words] = {
     "authentication": _Words(
         401,
@@ -463,8 +466,9 @@ def _words(  # noqa: PLR0913  likewise
     status: int | None = None,
 ) -> _Words:
     words = _SHAPES[dialect.errors][1].get(kind) or _OPENAI.get(kind)
-    if words is None:
+    if words is None and status is None:
         raise ValueError(f"{kind} is a failure, not an answer: there is no status for it")
+    words = words or _ANY
     said = words.message.format(model=_model(request)) if message is None else message
     return replace(words, message=said, code=code or words.code, status=status or words.status)
 
