@@ -34,7 +34,7 @@ def response(body: Any = '{"answer":1}', **headers: Any) -> dict[str, Any]:
 def written(*pairs: tuple[dict[str, Any], dict[str, Any]]) -> bytes:
     """What `CustomSerializer` of langchain-tests 1.1.9 writes."""
     tree = {"requests": [asked for asked, _ in pairs], "responses": [answered for _, answered in pairs]}
-    return gzip.compress(yaml.safe_dump(tree).encode("utf-8"))
+    return gzip.compress(yaml.safe_dump(tree).encode("utf-8"), mtime=0)
 
 
 def test_the_lists_are_paired(tmp_path) -> None:
@@ -106,7 +106,7 @@ responses:
   headers: {{}}
   status: {{code: 200, message: OK}}
 """
-    [exchange] = _langchain.read(gzip.compress(text.encode()), PATH)
+    [exchange] = _langchain.read(gzip.compress(text.encode(), mtime=0), PATH)
 
     assert exchange.request == Request("POST", CHAT, (("accept", "*/*"),), b"{}")
     assert exchange.response == Response(200, (), (Chunk(b"yes"),))
@@ -122,7 +122,7 @@ def test_uncompressed_it_is_read_too(tmp_path) -> None:
 def test_an_ordinary_cassette_of_vcrpy_is_read_compressed(tmp_path) -> None:
     path = tmp_path / "weather.yaml.gz"
     tree = {"interactions": [{"request": request(), "response": response()}], "version": 1}
-    path.write_bytes(gzip.compress(yaml.safe_dump(tree).encode()))
+    path.write_bytes(gzip.compress(yaml.safe_dump(tree).encode(), mtime=0))
 
     assert load(path).exchanges[0].request.url == CHAT
 
@@ -145,7 +145,7 @@ def test_an_ordinary_cassette_of_vcrpy_is_read_compressed(tmp_path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_damage(text, problem, good) -> None:
-    data = gzip.compress(text.encode())
+    data = gzip.compress(text.encode(), mtime=0)
 
     assert _langchain.looks_like(data)
     with pytest.raises(BrokenCassette) as caught:
@@ -157,8 +157,8 @@ def test_what_cannot_be_read_is_damage(text, problem, good) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        gzip.compress(b"hello"),
-        gzip.compress(b"requests: []")[:-5],
+        gzip.compress(b"hello", mtime=0),
+        gzip.compress(b"requests: []", mtime=0)[:-5],
         b"\x1f\x8b\x08 no gzip",
         b"requests: []\n",
     ],
