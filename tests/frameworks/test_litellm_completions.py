@@ -8,14 +8,17 @@ Rules:
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmreplay import Cassette, call, cut, fail, say, use_cassette, use_script
-from llmreplay.errors import ScriptExhausted
+from llmreplay.errors import ScriptExhausted, SwallowedRefusals, UnmatchedRequest
+from tests import wires
 from tests.frameworks._behaviours import (
     A_LIMIT_THAT_PASSES,
     OBJECT,
@@ -37,6 +40,7 @@ from tests.frameworks._behaviours import (
     seen,
     without_keys,
 )
+from tests.loopback import Received, Reply, Server
 
 if find_spec("litellm") is None:
     pytest.skip(
@@ -165,6 +169,17 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _what_litellm_leaves_open():
+    """Let go of the loop of its log, and of the sockets of its clients, which nobody can close."""
+    yield
+    litellm.in_memory_llm_clients_cache.flush_cache()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        for _ in range(3):
+            gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def _a_machine_without_keys(request, monkeypatch):
     without_keys(monkeypatch)
@@ -195,6 +210,40 @@ def test_a_run_that_was_kept_is_replayed(driver, way, tmp_path):
 
     with use_cassette(path):
         assert heard_of(driver, way, PARALLEL_TOOLS) == first
+
+
+def provider(received: Received) -> Reply:
+    """A provider here: it says where it is sunny, plain or in a stream."""
+    if received.json.get("stream"):
+        return Reply.sse(wires.openai_stream("Sunny in Paris.", usage=True), framing="close")
+    return Reply.json(wires.openai_chat("Sunny in Paris."), framing="close")
+
+
+@pytest.mark.parametrize("aiohttp", [False, True], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("way", ["sync", "stream", "async", "async-stream"])
+def test_what_a_provider_here_said_is_recorded_replayed_and_nothing_else_is_asked(tmp_path, way, aiohttp):
+    if aiohttp and not way.startswith("async"):
+        pytest.skip("litellm asks over aiohttp only where it is awaited")
+    path = tmp_path / "run.yaml"
+    with Server({"/v1/chat/completions": provider}) as server:
+        place = f"{server.url}/v1"
+        driver = LiteLLM(
+            "chat", "openai/gpt-5", "openai_chat", aiohttp=aiohttp, api_base=place, api_key="none"
+        )
+        with use_cassette(path, record="once") as cassette:
+            first = heard_of(driver, way)
+        assert len(cassette.calls) == len(server.requests) == 1
+
+    assert first.text == "Sunny in Paris."
+    with use_cassette(path):
+        assert heard_of(driver, way) == first
+    with (
+        pytest.raises((SwallowedRefusals, UnmatchedRequest)),
+        use_cassette(path, unused="ignore") as cassette,
+    ):
+        with pytest.raises((Exception, UnmatchedRequest)):
+            heard_of(LiteLLM("chat", "openai/gpt-6", "openai_chat", aiohttp=aiohttp, **driver.options), way)
+        assert len(cassette.refusals) == 1  # and it was not tried again
 
 
 @pairs(DRIVERS)
