@@ -18,14 +18,14 @@ __all__ = ["began", "begin"]
 
 
 def begin(path: Path, run: str) -> None:
-    """Note that a run has recorded a cassette."""
+    """Note that a run begins to record a cassette; to be done before the file is there."""
     with suppress(OSError):  # without the mark, each process starts over for itself
         _store.place_of(path, "run").write_text(run, encoding="utf-8")
 
 
 def began(path: Path, run: str) -> bool:
-    """Tell whether this run has recorded a cassette already, in whatever process."""
+    """Tell whether this run records a cassette already, in whatever process."""
     try:
-        return path.exists() and _store.place_of(path, "run").read_text(encoding="utf-8") == run
+        return _store.place_of(path, "run").read_text(encoding="utf-8") == run
     except OSError:
         return False

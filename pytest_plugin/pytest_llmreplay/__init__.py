@@ -323,9 +323,15 @@ def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:
 
     try:
         path, options, scope = _options.of(item, redact, item.config.stash[_OWNERS])
-        run = _run(item.config)
-        if path in item.config.stash[_RECORDED] or (run and runs.began(path, run)):
-            options["record"] = _LATER.get(options["record"], options["record"])
+        run, mode = _run(item.config), options["record"]
+        # In this order: a file that this run has made was not there without its mark.
+        there, began = path.exists(), run is not None and runs.began(path, run)
+        if path in item.config.stash[_RECORDED] or began:
+            options["record"] = _LATER.get(mode, mode)
+        elif run and (mode == "rewrite" or (mode == "once" and not there)):
+            runs.begin(path, run)
+            # Another process may make the file before this one looks for it.
+            options["record"] = "new_episodes" if mode == "once" else mode
         if scope == "function":
             session = use.open_session(path, **options)
         else:
@@ -371,8 +377,6 @@ def _close(item: pytest.Item, session: Session) -> None:
 def _done(config: pytest.Config, item: pytest.Item | None, session: Session, complaint: str) -> None:
     """Account for a session that is over, and raise what it has to complain of."""
     __tracebackhide__ = True
-    from llmreplay.cassette import runs  # noqa: PLC0415
-
     counts = config.stash[_COUNTS]
     done = {
         "replayed" if session.script is None else "scripted": session.tally.replayed,
@@ -391,8 +395,6 @@ def _done(config: pytest.Config, item: pytest.Item | None, session: Session, com
             item.add_report_section("teardown", "llmreplay", told)
     elif session.tally.recorded and path is not None:
         config.stash[_RECORDED].add(path)
-        if run := _run(config):
-            runs.begin(path, run)
     if complaint:
         pytest.fail(complaint, pytrace=False)
 
