@@ -7,6 +7,8 @@ Rules:
   was refused is added to the exception as a note, since it may well be the cause.
 * While no call of a model may go to the network, provider keys that are not set get a dummy value,
   so that SDK clients can be built on a machine that has none.
+
+It is longer than most modules for the options: each is told where users look for it, in the two classes.
 """
 
 from __future__ import annotations

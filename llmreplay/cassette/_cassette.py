@@ -7,6 +7,10 @@ Rules:
 * What another process added to the file since it was read is kept.
 * A file of a format that is only read (`_reading.FOREIGN`) is never written over; nor is an archive (HAR)
   of which llmreplay does not know all that is in it.
+
+It is longer than most modules: what is known of the file (`_before`, `_stamp`, `_end`) is set when it is
+read and relied on when it is written, and the two are to be read side by side. Formats, entries, faults and
+the disk are modules of their own.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ Rules:
 * Each exchange is played once; equal requests get theirs in the order of recording.
 * Every refusal is kept, so that `finish` can report the ones that the code under test swallowed.
 * All changes of state happen under one lock: threads and tasks may ask at the same time.
+
+It is longer than most modules since that state is one: what was played, taken and refused is decided on,
+written and judged together. Decisions, takes, reports and contexts are modules of their own.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ Rules:
   under test swallowed. The session stays open until the fixtures are torn down, so that nothing
   they do reaches the network either.
 * Whether a test passed is what pytest reports of it: plugins, subtests and xfail have their say.
+
+It is longer than most modules: hooks and fixtures have to stand in the module that pytest loads, and a
+second one would be an import more for every run that uses nothing of it.
 """
 
 from __future__ import annotations
