@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
-import threading
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from llmreplay import intercept
+from llmreplay import dummies, intercept
 from llmreplay import session as sessions
 from llmreplay.cassette import Cassette, age, anew, load
 from llmreplay.errors import CassetteNotFound, LLMReplayError, OptionError
@@ -30,6 +28,7 @@ from llmreplay.redaction import Redaction
 from llmreplay.session import RecordMode, Session, Split, Unused
 
 if TYPE_CHECKING:
+    import os
     import re
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from llmreplay.script import Script, Step
 
 __all__ = [
-    "DUMMY_KEY",
     "UnusedExchangesWarning",
     "close",
     "finish",
@@ -54,32 +52,6 @@ __all__ = [
 T = TypeVar("T")
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-DUMMY_KEY = "llmreplay-dummy-key"
-"""What a provider key is set to while nothing may go to the network and it has no value."""
-
-_KEYS = (
-    "OPENAI_API_KEY",
-    "ANTHROPIC_API_KEY",
-    "AZURE_OPENAI_API_KEY",
-    "GEMINI_API_KEY",
-    "GOOGLE_API_KEY",
-    "MISTRAL_API_KEY",
-    "COHERE_API_KEY",
-    "CO_API_KEY",
-    "GROQ_API_KEY",
-    "XAI_API_KEY",
-    "DEEPSEEK_API_KEY",
-    "OPENROUTER_API_KEY",
-    "TOGETHER_API_KEY",
-    "FIREWORKS_API_KEY",
-    "PERPLEXITY_API_KEY",
-    "CEREBRAS_API_KEY",
-    "HF_TOKEN",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-)
-
 
 observers: list[Callable[[Session], object]] = []
 """Who is told of each session that ends."""
@@ -348,7 +320,7 @@ def resume(session: Session) -> None:
     intercept.install()
     try:
         if not session.records:
-            _dummies.lend()
+            dummies.lend()
         session.closed = False
         sessions.enter(session)
         _resumed.add(session)
@@ -365,7 +337,7 @@ def suspend(session: Session) -> None:
     sessions.leave(session)
     intercept.uninstall()
     if not session.records:
-        _dummies.take_back()
+        dummies.take_back()
 
 
 def close(session: Session, *, failed: bool = False) -> None:
@@ -396,36 +368,3 @@ def leave(session: Session, error: BaseException | None, end: Callable[..., None
     if session.aside is not None:
         kept = f"What this run recorded is kept in {session.aside}; {session.cassette.path} is as it was."
         error.add_note(kept)
-
-
-class _Dummies:
-    """Provider keys that are lent a dummy value while at least one session only replays."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._borrowers = 0
-        self._before: dict[str, str | None] = {}
-
-    def lend(self) -> None:
-        with self._lock:
-            self._borrowers += 1
-            if self._borrowers == 1:
-                # To look for a name that is not there is slow, twenty of them in each test.
-                there = set(os.environ)
-                self._before = {name: None for name in _KEYS if name not in there}
-                self._before |= {name: "" for name in _KEYS if name in there and not os.environ[name]}
-                os.environ.update(dict.fromkeys(self._before, DUMMY_KEY))
-
-    def take_back(self) -> None:
-        with self._lock:
-            self._borrowers -= 1
-            if self._borrowers == 0:
-                for name, value in self._before.items():
-                    if os.environ.get(name) == DUMMY_KEY:
-                        del os.environ[name]
-                        if value is not None:
-                            os.environ[name] = value
-                self._before = {}
-
-
-_dummies = _Dummies()

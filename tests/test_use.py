@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from llmreplay import UnmatchedRequest, load, use, use_cassette
+from llmreplay.dummies import DUMMY_KEY
 from llmreplay.errors import (
     BrokenCassette,
     CassetteError,
@@ -218,8 +219,8 @@ def test_keys_that_are_missing_are_lent_while_nothing_goes_live(recorded, provid
 
     with use_cassette(recorded, unused="ignore"):
         with use_cassette(recorded, unused="ignore"):
-            assert os.environ["OPENAI_API_KEY"] == use.DUMMY_KEY
-        assert os.environ["OPENAI_API_KEY"] == use.DUMMY_KEY
+            assert os.environ["OPENAI_API_KEY"] == DUMMY_KEY
+        assert os.environ["OPENAI_API_KEY"] == DUMMY_KEY
         assert os.environ["ANTHROPIC_API_KEY"] == "my own"
 
     assert "OPENAI_API_KEY" not in os.environ

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from llmreplay import codecs, session
 from llmreplay.codecs._documents import with_documents
 from llmreplay.completion import RequestError, StreamOptions
+from llmreplay.dummies import DUMMY_KEY
 from llmreplay.errors import render
 from llmreplay.model._messages import refuse_empty
-from llmreplay.use import DUMMY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

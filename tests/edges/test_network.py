@@ -23,8 +23,8 @@ import trio
 import uvloop
 
 from llmreplay import LiveCallBlocked, UnmatchedRequest
+from llmreplay.dummies import DUMMY_KEY
 from llmreplay.errors import Refusal, SwallowedRefusals
-from llmreplay.use import DUMMY_KEY
 from tests.edges._clients import CHAT, EDGES, ELSEWHERE, in_thread, leaves_generators, record, replay
 from tests.loopback import Reply, Server
 

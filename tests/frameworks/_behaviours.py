@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from llmreplay import Usage, call, fail, respond, say, turn, use_script
 from llmreplay.codecs import recognise
-from llmreplay.use import _KEYS
+from llmreplay.dummies import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,5 +263,5 @@ def a_loop_of_its_own() -> Iterator[None]:
 def without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take all keys of providers, and all switches of frameworks, out of the environment."""
     for name in list(os.environ):
-        if name in _KEYS or name.startswith(("LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_")):
+        if name in KEYS or name.startswith(("LANGSMITH_", "LANGCHAIN_", "OPENAI_", "ANTHROPIC_")):
             monkeypatch.delenv(name)

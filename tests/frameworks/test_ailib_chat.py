@@ -12,9 +12,9 @@ from ai_lib_python.types.tool import ToolChoice
 
 from llmreplay import Usage, call, say, turn, use_cassette, use_script
 from llmreplay.cassette import Cassette
+from llmreplay.dummies import DUMMY_KEY
 from llmreplay.errors import UnmatchedRequest
 from llmreplay.exchange import Chunk, Exchange, Request, Response
-from llmreplay.use import DUMMY_KEY
 from tests import wires
 from tests.loopback import Reply, Server
 

@@ -15,6 +15,7 @@ import openai
 import pytest
 
 import llmreplay.codecs._usage
+import llmreplay.dummies
 import llmreplay.use
 import pytest_llmreplay._options
 import pytest_llmreplay._vcr
@@ -155,7 +156,7 @@ class Project:
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    for name in llmreplay.use._KEYS:
+    for name in llmreplay.dummies.KEYS:
         monkeypatch.delenv(name, raising=False)
     # A module that is written anew within a second must not be taken from its compiled file.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
