@@ -20,12 +20,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from llmreplay import dummies, intercept
+from llmreplay import environment, intercept
 from llmreplay import session as sessions
 from llmreplay.cassette import Cassette, age, anew, load
 from llmreplay.errors import CassetteNotFound, LLMReplayError, OptionError
-from llmreplay.redaction import Redaction
-from llmreplay.session import RecordMode, Session, Split, Unused
+from llmreplay.session import RecordMode, Session, Split, Unused, nothing_of_the_environment
 
 if TYPE_CHECKING:
     import os
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from llmreplay.redaction import Redaction
     from llmreplay.script import Script, Step
 
 __all__ = [
@@ -288,22 +288,36 @@ def open_session(  # noqa: PLR0913  the options of use_cassette that are no busi
     if record in ("new_episodes", "all", "rewrite"):
         cassette.refuse_if_only_read()
     remedy = remedy or f'use_cassette("{path}", record="rewrite")'
+    first = cassette.first_placeholder
+    rules = functools.partial(_rules, tuple(redact), environment.secrets(), tuple(keep_headers), first)
     if limit is not None and record in ("none", "once", "new_episodes"):
         age.refuse_older(cassette, limit, remedy)
     session = Session(
         cassette,
         record=record,
         fresh=fresh,
-        redaction=Redaction(patterns=redact, keep_headers=keep_headers, first=cassette.placeholders + 1),
+        # Patterns that mean nothing are told of at once.
+        redaction=rules() if redact or keep_headers else rules,
         remedy=remedy,
         **options,
     )
     return _opened(session)
 
 
+def _rules(
+    redact: tuple[str | re.Pattern[str] | Callable[[str], str], ...],
+    secrets: dict[str, str],
+    keep_headers: tuple[str, ...],
+    first: Callable[[], int],
+) -> Redaction:
+    from llmreplay.redaction import Redaction  # noqa: PLC0415  a replay seldom needs it
+
+    return Redaction(patterns=redact, environ=secrets, keep_headers=keep_headers, first=first())
+
+
 def open_script(script: Script, **options: Any) -> Session:
     """Open a session on a script and install the edges; `close` undoes both."""
-    return _opened(Session(Cassette(), script=script, redaction=Redaction(environ={}), **options))
+    return _opened(Session(Cassette(), script=script, redaction=nothing_of_the_environment, **options))
 
 
 _resumed: set[Session] = set()
@@ -320,7 +334,7 @@ def resume(session: Session) -> None:
     intercept.install()
     try:
         if not session.records:
-            dummies.lend()
+            environment.lend()
         session.closed = False
         sessions.enter(session)
         _resumed.add(session)
@@ -337,7 +351,7 @@ def suspend(session: Session) -> None:
     sessions.leave(session)
     intercept.uninstall()
     if not session.records:
-        dummies.take_back()
+        environment.take_back()
 
 
 def close(session: Session, *, failed: bool = False) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from llmreplay import UnmatchedRequest, load, use, use_cassette
-from llmreplay.dummies import DUMMY_KEY
+from llmreplay.environment import DUMMY_KEY
 from llmreplay.errors import (
     BrokenCassette,
     CassetteError,

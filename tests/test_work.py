@@ -25,8 +25,9 @@ from llmreplay import (
     use_cassette,
     use_script,
 )
+from llmreplay import session as sessions
 from llmreplay.cassette import _document, _likeness, _yaml
-from llmreplay.matching import _explain
+from llmreplay.matching import explanation
 from llmreplay.redaction import Redaction
 from llmreplay.session import Session, _session
 
@@ -79,8 +80,8 @@ def test_a_request_as_it_was_recorded_is_answered_without_yaml_redaction_or_a_di
     def unwanted(*_: object) -> None:
         pytest.fail("nothing is compared on a hit")
 
-    monkeypatch.setattr(_session, "explain", unwanted)
-    monkeypatch.setattr(_explain, "SequenceMatcher", unwanted)
+    monkeypatch.setattr(explanation, "explain", unwanted)
+    monkeypatch.setattr(explanation, "SequenceMatcher", unwanted)
     monkeypatch.setattr(_likeness, "nearest", unwanted)
 
     with use_cassette(recorded, unused="ignore"):
@@ -175,13 +176,28 @@ def test_a_request_that_is_spelled_as_recorded_is_told_with_its_own_headers_and_
     assert cassette.calls[0] is call
 
 
-def test_what_was_played_is_not_kept_in_memory(recorded):
+def test_of_what_was_played_only_the_first_answers_are_kept_in_memory(recorded):
     replayed = Session(load(recorded), unused="ignore")
-    answer = weakref.ref(replayed.decide(chat("question 5"), "test").outcome)
+    answers = [weakref.ref(replayed.decide(chat(f"question {n}"), "test").outcome) for n in range(60)]
     gc.collect()
 
-    assert answer() is None
-    assert [call.response.body for call in replayed.cassette.calls] == [b"5"]
+    assert sum(answer() is not None for answer in answers) == _session._KEPT
+    assert [call.response.body for call in replayed.cassette.calls] == [b"%d" % n for n in range(60)]
+
+
+def test_a_session_leaves_nothing_to_the_garbage_collector(recorded):
+    def replay():
+        with use_cassette(recorded, unused="ignore") as cassette:
+            session = weakref.ref(sessions.current())
+            assert post(chat("question 5")) == b"5"
+        return session, weakref.ref(cassette)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert [gone() for gone in replay()] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_files_without_the_key_of_a_spelling_are_replayed_as_ever(recorded, redacted):
@@ -229,6 +245,25 @@ def test_replaying_through_one_client_brings_no_other():
     )
 
     assert {name.partition(".")[0] for name in brought} & {"httpx", "aiohttp", "requests", "openai"} == set()
+
+
+def test_a_replay_with_its_tokens_brings_none_of_what_only_others_need(recorded):
+    brought = modules_brought_by(
+        "import httpx2; before |= set(sys.modules); from llmreplay.use import open_session, close; "
+        f"session = open_session(__import__('pathlib').Path({str(recorded)!r}), unused='ignore'); "
+        f"httpx2.post({URL!r}, json={chat('question 1').json!r}); session.tokens; close(session)"
+    )
+
+    unused = [
+        "redaction",
+        "script",
+        "completion",
+        "cassette._vcr",
+        "cassette._har_write",
+        "matching.explanation",
+    ]
+    assert {"pydantic", "yaml", "asyncio", *(f"llmreplay.{name}" for name in unused)} & set(brought) == set()
+    assert "llmreplay.codecs._counts" in brought
 
 
 # TLS

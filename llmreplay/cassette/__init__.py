@@ -7,7 +7,7 @@ conversion.convert(…)       from one to another, redacted, with a report of wh
 
 from __future__ import annotations
 
-from llmreplay.cassette._calls import Call
+from llmreplay.cassette._calls import Call, Played
 from llmreplay.cassette._cassette import Cassette, Format, anew, load, repair, watchers
 
-__all__ = ["Call", "Cassette", "Format", "anew", "load", "repair", "watchers"]
+__all__ = ["Call", "Cassette", "Format", "Played", "anew", "load", "repair", "watchers"]

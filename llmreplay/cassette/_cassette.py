@@ -17,14 +17,23 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from llmreplay import codecs
-from llmreplay.cassette import _har_write, _native, _store, _vcr
+from llmreplay.cassette import _native, _store
 from llmreplay.cassette._entries import Entry, Exchanges
 from llmreplay.cassette._faults import Faults
-from llmreplay.cassette._reading import FOREIGN, bytes_of, format_of, read, read_whole, refuse_foreign
+from llmreplay.cassette._reading import (
+    FOREIGN,
+    bytes_of,
+    content_of,
+    format_of,
+    read,
+    read_whole,
+    refuse_foreign,
+)
 from llmreplay.errors import (
     BrokenCassette,
     CassetteNotFound,
@@ -34,7 +43,6 @@ from llmreplay.errors import (
     render,
 )
 from llmreplay.matching import Ignore, Key, key
-from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:
     import os
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
     from llmreplay.errors import Refusal
     from llmreplay.exchange import Exchange, Request
     from llmreplay.framing.breaking import How
+    from llmreplay.redaction import Redaction
     from llmreplay.script import Step
 
 __all__ = ["Cassette", "Format", "anew", "load", "repair"]
@@ -74,7 +83,7 @@ class Cassette:
     def __init__(
         self, exchanges: Iterable[Exchange] = (), *, path: str | os.PathLike[str] | None = None
     ) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = path if path is None or isinstance(path, Path) else Path(path)
         self.format: str = "llmreplay"
         self._entries = [Entry(exchange) for exchange in exchanges]
         self._calls: dict[int, Call] | None = None
@@ -128,12 +137,9 @@ class Cassette:
         return [number for number, entry in enumerate(self._entries, 1) if entry.edited]
 
     @property
-    def placeholders(self) -> int:
-        """How many secrets the file has placeholders for; a new one gets the next number."""
-        data = self._read_from or b""
-        start = data.find(b"redacted-")
-        numbers = _PLACEHOLDER.findall(data, start) if start >= 0 else []
-        return max(map(int, numbers), default=0)
+    def first_placeholder(self) -> Callable[[], int]:
+        """What gives the first number that no placeholder of the file has, once it is needed."""
+        return partial(_first_placeholder, self._read_from or b"")
 
     def line(self, number: int) -> int:
         """Return the line of the file in which an exchange (from 1) begins; 0 if it is in no file."""
@@ -207,14 +213,15 @@ class Cassette:
         self._added.append(Entry(exchange))
         self._entries.append(self._added[-1])
 
-    def keys(self, ignore: Ignore, redaction: Redaction) -> list[Key]:
+    def keys(self, ignore: Ignore, redaction: Callable[[], Redaction]) -> list[Key]:
         """Return what each request is looked up by, redacted as live ones are before they are.
 
-        Nothing of a native file is parsed if `ignore` is empty.
+        Nothing of a native file is parsed if `ignore` is empty, and no redaction is asked for.
         """
         if not ignore:
-            return [entry.keys(redaction) for entry in self._entries]
-        return [key(redaction.request(entry.exchange.request), ignore) for entry in self._entries]
+            return [entry.known_keys or entry.keys(redaction()) for entry in self._entries]
+        rules = redaction()
+        return [key(rules.request(entry.exchange.request), ignore) for entry in self._entries]
 
     def verbatim_keys(self) -> list[str | None]:
         """Return the key of each request as it is spelled, None where it is not known without parsing."""
@@ -222,7 +229,7 @@ class Cassette:
 
     def redact(self, redaction: Redaction | None = None) -> None:
         """Take every secret out, and every header that is not on the list of those worth keeping."""
-        rules = redaction or Redaction()
+        rules = redaction or _rules()
         self._entries = [Entry(rules.exchange(entry.exchange)) for entry in self._entries]
         self._before, self._added, self._end = list(self._entries), [], None
 
@@ -251,7 +258,7 @@ class Cassette:
             raise OptionError("format", format, "llmreplay, vcr or har")
         with _store.locked(target):
             _store.mend(target)
-            self._write(target, chosen, Redaction())
+            self._write(target, chosen, _rules())
         if path is None or self.path is None:
             self.path, self.format = target, chosen
 
@@ -293,8 +300,8 @@ class Cassette:
         """Return what is in the file now, and which of it (by identity) others have put there since."""
         data = bytes_of(path)
         refuse_foreign(path, format_of(data))
-        entries = [] if data is None else read(path, data)[0]
-        self._end = _end_of(data, entries)
+        entries, name = ([], "") if data is None else read(path, data)
+        self._end = _end_of(data, name, entries)
         # Of other formats nobody can tell when an exchange came.
         known = {entry.text for entry in self._before} | {None}
         return entries, frozenset(id(entry) for entry in entries if entry.text not in known)
@@ -314,12 +321,14 @@ class Cassette:
         _store.replace(target, data)
         if target == self.path:
             self._read_from = data
-            self._stamp, self._end = _store.stamp(target), _end_of(data, ())
+            self._stamp, self._end = _store.stamp(target), _end_of(data, chosen, ())
             self._before, self._added = list(self._entries), []
 
     def _spelled(self, target: Path, chosen: str, redaction: Redaction) -> bytes:
         """Return the file, searched for secrets."""
         if chosen != "llmreplay":
+            from llmreplay.cassette import _har_write, _vcr  # noqa: PLC0415  a replay writes nothing
+
             data = _vcr.write(self.exchanges) if chosen == "vcr" else _har_write.write(self.exchanges)
             _refuse_secrets(target, data, 0, redaction)
             return data
@@ -356,10 +365,10 @@ def load(
     Raises `CassetteNotFound`, `BrokenCassette` (with the exchanges that could be read in `good`), or
     `CassetteError` if the file is no cassette; `OptionError` if the URL is none, or the file tells it.
     """
-    place = Path(path)
+    place = path if isinstance(path, Path) else Path(path)
     for watch in watchers:
         watch(place)
-    stamp, data = _store.stamp(place), _whole(place)
+    stamp, data = _whole(place)
     if data is None:
         raise CassetteNotFound(
             render(
@@ -378,7 +387,7 @@ def load(
         cassette._entries = [Entry(exchange) for exchange in exchanges]  # noqa: SLF001
     cassette._read_from = data  # noqa: SLF001
     cassette._before = list(cassette._entries)  # noqa: SLF001
-    cassette._stamp, cassette._end = stamp, _end_of(data, cassette._entries)  # noqa: SLF001
+    cassette._stamp, cassette._end = stamp, _end_of(data, cassette.format, cassette._entries)  # noqa: SLF001
     return cassette
 
 
@@ -391,20 +400,20 @@ def anew(path: Path) -> Cassette:
     return cassette
 
 
-def _whole(path: Path) -> bytes | None:
-    """Return the content of a file, without the half of what somebody is adding to it."""
-    data = bytes_of(path)
-    if data is not None and _native.looks_like(data) and not _native.is_whole(data):
+def _whole(path: Path) -> tuple[_store.Stamp | None, bytes | None]:
+    """Return a file's stamp and content, without the half of what somebody is adding to it."""
+    stamp, data = content_of(path)
+    if data is not None and not _native.is_whole(data) and _native.looks_like(data):
         # Whoever writes holds the lock; whoever died over it has left a journal.
         with suppress(OSError), _store.locked(path):
             _store.mend(path)
-            data = bytes_of(path)
-    return data
+            stamp, data = content_of(path)
+    return stamp, data
 
 
-def _end_of(data: bytes | None, entries: Iterable[Entry]) -> int | None:
+def _end_of(data: bytes | None, name: str, entries: Iterable[Entry]) -> int | None:
     """Return where the end of a native file stands that can be added to; None if there is no such."""
-    if data is None or not data.endswith(b"\n" + _native.END) or not _native.looks_like(data):
+    if data is None or name != "llmreplay" or not data.endswith(b"\n" + _native.END):
         return None
     if any(entry.edited for entry in entries):
         # What was edited is searched for secrets, and gets new keys, when the whole file is written.
@@ -442,13 +451,25 @@ def repair(path: str | os.PathLike[str], redaction: Redaction | None = None) -> 
             if entry.edited:
                 entry.edited, entry.text = False, None
         cassette._entries = entries  # noqa: SLF001  a cassette is made here
-        written = cassette._spelled(place, cassette.format, redaction or Redaction())  # noqa: SLF001
+        written = cassette._spelled(place, cassette.format, redaction or _rules())  # noqa: SLF001
         aside: Path | None = None
         if damaged is not None:
             aside = place.with_name(f"{place.name}.broken")
             _store.replace(aside, data)
         _store.replace(place, written)
     return len(cassette), aside
+
+
+def _first_placeholder(data: bytes) -> int:
+    start = data.find(b"redacted-")
+    numbers = _PLACEHOLDER.findall(data, start) if start >= 0 else []
+    return max(map(int, numbers), default=0) + 1
+
+
+def _rules() -> Redaction:
+    from llmreplay.redaction import Redaction  # noqa: PLC0415  a replay seldom needs it
+
+    return Redaction()
 
 
 def _refuse_secrets(path: Path, data: bytes, line: int, redaction: Redaction) -> None:
@@ -470,6 +491,8 @@ def _refuse_secrets(path: Path, data: bytes, line: int, redaction: Redaction) ->
 
 
 def _is_our_archive(path: Path | None) -> bool:
+    from llmreplay.cassette import _har_write  # noqa: PLC0415
+
     return path is not None and _har_write.is_ours(bytes_of(path))
 
 

@@ -94,6 +94,11 @@ class Entry:
     def _broken(self, error: _document.Damaged) -> BrokenCassette:
         return broken(self.path, [(self.line + error.line + 1, error.problem)], [], 1)
 
+    @property
+    def known_keys(self) -> Key | None:
+        """The keys as the file has them, or as they were computed before."""
+        return self._keys
+
     def keys(self, redaction: Redaction) -> Key:
         """Return the keys as the file has them, or of the request as it would be redacted."""
         if self._keys is None:

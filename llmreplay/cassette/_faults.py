@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from llmreplay.errors import OptionError
-from llmreplay.framing.breaking import How, break_off
 
 if TYPE_CHECKING:
     from llmreplay.cassette._entries import Entry
     from llmreplay.exchange import Exchange, Request
+    from llmreplay.framing.breaking import How
     from llmreplay.script import Script, Step
 
 __all__ = ["Faults"]
@@ -32,6 +32,8 @@ class _Cut:
     def of(self, exchange: Exchange) -> Exchange:
         if exchange.response is None:  # pragma: no cover  refused when the cut was made
             return exchange
+        from llmreplay.framing.breaking import break_off  # noqa: PLC0415  few cassettes have faults
+
         response = break_off(exchange.response, after=self.after, after_bytes=self.after_bytes, how=self.how)
         return replace(exchange, response=response)
 
@@ -64,6 +66,8 @@ class Faults:
         again: bool,
     ) -> None:
         """Keep how the answer of an exchange breaks off; see `Cassette.cut`."""
+        from llmreplay.framing.breaking import How  # noqa: PLC0415  see above
+
         self._refuse_unless_replayed("cut")
         if how not in get_args(How):
             raise OptionError("how", how, f"one of {', '.join(get_args(How))}")

@@ -1,6 +1,6 @@
 """What a file holds, whatever its format: the entries of a cassette, or what is wrong with it.
 
-Formats that are read and never written are modules of their own, imported when a file may be one.
+Formats of others are modules of their own, imported when a file may be one.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llmreplay.cassette import _document, _native, _vcr
+from llmreplay.cassette import _document, _native, _store
 from llmreplay.cassette._entries import Entry, broken
 from llmreplay.errors import BrokenCassette, CassetteError, render
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FOREIGN", "bytes_of", "format_of", "read", "read_whole", "refuse_foreign"]
+__all__ = ["FOREIGN", "bytes_of", "content_of", "format_of", "read", "read_whole", "refuse_foreign"]
 
 FOREIGN = {
     "ruby-vcr": "_ruby_vcr",
@@ -34,10 +34,15 @@ FOREIGN = {
 
 def bytes_of(path: Path) -> bytes | None:
     """Return the content of a file, None if there is none; raises `CassetteError` if it cannot be read."""
+    return content_of(path)[1]
+
+
+def content_of(path: Path) -> tuple[_store.Stamp | None, bytes | None]:
+    """Return what tells a file from a changed one, and its content; None for both if there is none."""
     try:
-        return path.read_bytes()
+        return _store.content(path)
     except FileNotFoundError:
-        return None
+        return None, None
     except OSError as error:
         raise CassetteError(f"{path} cannot be read: {error.strerror or error}", path=path) from error
 
@@ -75,7 +80,7 @@ def format_of(data: bytes | None) -> str | None:
 
 
 def _reader(name: str) -> Any:
-    return _vcr if name == "vcr" else import_module(f"llmreplay.cassette.{FOREIGN[name]}")
+    return import_module(f"llmreplay.cassette.{'_vcr' if name == 'vcr' else FOREIGN[name]}")
 
 
 def refuse_foreign(path: Path, *names: str | None) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Stamp", "append", "locked", "mend", "place_of", "replace", "stamp"]
+__all__ = ["Stamp", "append", "content", "locked", "mend", "place_of", "replace", "stamp"]
 
 Stamp = tuple[int, int, int]
 """What tells that a file is as it was: its inode, its size, and when it was changed, in nanoseconds."""
@@ -86,10 +86,20 @@ def _short(name: str) -> str:
 def stamp(path: Path) -> Stamp | None:
     """Return what tells a file as it is now from a changed one; None if there is none."""
     try:
-        found = path.stat()
+        return _stamp_of(path.stat())
     except OSError:
         return None
+
+
+def _stamp_of(found: os.stat_result) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def content(path: Path) -> tuple[Stamp, bytes]:
+    """Return the content of a file, with what tells it as it is now; raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        # The stamp first: what is written meanwhile makes it an old one.
+        return _stamp_of(os.fstat(file.fileno())), file.read()
 
 
 def append(path: Path, at: int, data: bytes) -> None:

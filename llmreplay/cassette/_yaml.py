@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
-import yaml
-
 __all__ = ["Literal", "SyntaxTrouble", "Unspeakable", "emit", "parse", "quotable", "writable_as_block"]
-
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Line breaks of YAML 1.1 other than \n, control characters, and what no YAML stream may hold.
 _UNFIT_FOR_BLOCKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -49,8 +46,10 @@ class SyntaxTrouble(ValueError):
 
 def parse(text: bytes) -> Any:
     """Read one document with safe constructors only; raises `SyntaxTrouble`."""
+    import yaml  # noqa: PLC0415  answers of the common form are read without it
+
     try:
-        loader = _Loader(text)
+        loader = _loader()(text)
         try:
             return loader.get_single_data()
         finally:
@@ -62,6 +61,14 @@ def parse(text: bytes) -> Any:
         raise SyntaxTrouble(error.problem or str(error), mark.line if mark else 0) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SyntaxTrouble(str(error), 0) from None
+
+
+@cache
+def _loader() -> type[Any]:
+    import yaml  # noqa: PLC0415  see `parse`
+
+    found: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return found
 
 
 def writable_as_block(text: str) -> bool:

@@ -95,7 +95,7 @@ def convert(  # noqa: PLR0913  what to read, what to write, and how
         raise TargetExists(render(fact, remedies=["Choose another folder."]), path=target)
     loaded = load(source, url=url, request=request)
     original = list(loaded.exchanges)
-    first = loaded.placeholders + 1
+    first = loaded.first_placeholder()
     rules = Redaction(first=first)
     stored = [rules.exchange(exchange) for exchange in original]
     with _store.locked(target):

@@ -52,7 +52,8 @@ from llmreplay.cassette._vcr_secrets import (
 )
 from llmreplay.errors import CassetteError
 from llmreplay.exchange import Request
-from llmreplay.matching import Ignore, explain
+from llmreplay.matching import Ignore
+from llmreplay.matching.explanation import explain
 from llmreplay.redaction import Redaction
 
 if TYPE_CHECKING:

@@ -15,13 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from llmreplay.codecs._recognise import recognise
-from llmreplay.codecs._terminals import reached
 from llmreplay.errors import UnknownWire, render
 
 if TYPE_CHECKING:
     from llmreplay.codecs._base import Codec
     from llmreplay.completion import CompletionRequest, CompletionResponse, StreamEvent, Usage
-    from llmreplay.exchange import Exchange, Request
+    from llmreplay.exchange import Exchange, Request, Response
 
 __all__ = [
     "codec_named",
@@ -32,6 +31,7 @@ __all__ = [
     "finished",
     "is_llm_call",
     "recognise",
+    "tokens",
     "usage",
 ]
 
@@ -126,11 +126,20 @@ def usage(exchange: Exchange) -> Usage:
     return _usage.reported(wire, exchange.response)
 
 
+def tokens(wire: str, response: Response) -> int:
+    """Return how many tokens the answer of a wire says were used; 0 if it does not say. Never raises."""
+    from llmreplay.codecs._counts import total  # noqa: PLC0415  most sessions ask for no tokens
+
+    return total(wire, response)
+
+
 def finished(exchange: Exchange) -> bool:
     """Return whether a streamed response has reached the terminal event of its wire.
 
     A client that closed after it has missed nothing. False where the wire has no such event, or
     none that is known.
     """
+    from llmreplay.codecs._terminals import reached  # noqa: PLC0415  most clients read to the end
+
     wire = recognise(exchange.request)
     return wire is not None and exchange.response is not None and reached(wire, exchange.response)

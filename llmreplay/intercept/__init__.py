@@ -1,6 +1,7 @@
 """The rim: client libraries' requests and responses translated to ours, and nothing more.
 
     install(), uninstall()      every edge, while at least one session is open
+    hold(), release()           leaves them in place where one session follows another
     RecordingTransport(inner)   an edge to put into a client by hand, where its transport is its own
 
 One module an edge: `_httpx` (httpx and httpx2; `_by_hand` wraps other transports of theirs), `_aiohttp`,
@@ -16,10 +17,11 @@ import threading
 from llmreplay.intercept import _aiohttp, _httpx, _libraries, _loops, _socket, _vcrpy
 from llmreplay.intercept._by_hand import AsyncRecordingTransport, RecordingTransport
 
-__all__ = ["AsyncRecordingTransport", "RecordingTransport", "install", "uninstall"]
+__all__ = ["AsyncRecordingTransport", "RecordingTransport", "hold", "install", "release", "uninstall"]
 
 _lock = threading.Lock()
 _installed = 0
+_holds = 0
 
 
 def install() -> None:
@@ -42,9 +44,35 @@ def uninstall() -> None:
     with _lock:
         _installed -= 1
         if _installed == 0:
-            _libraries.stop_watching()
-            _loops.uninstall()
-            _vcrpy.uninstall()
-            _aiohttp.uninstall()
-            _httpx.uninstall()
-            _socket.uninstall()
+            _vcrpy.sleep()
+            _take_out_unless_held()
+
+
+def hold() -> None:
+    """Leave the edges in place when the last session ends, for the next one; each call needs a `release`.
+
+    Without a session they hand everything on.
+    """
+    global _holds  # noqa: PLW0603
+    with _lock:
+        _holds += 1
+
+
+def release() -> None:
+    """Take the edges out with the last session again, now if it has ended."""
+    global _holds  # noqa: PLW0603
+    with _lock:
+        _holds -= 1
+        if _installed == 0:
+            _take_out_unless_held()
+
+
+def _take_out_unless_held() -> None:
+    if _holds:
+        return
+    _libraries.stop_watching()
+    _loops.uninstall()
+    _vcrpy.uninstall()
+    _aiohttp.uninstall()
+    _httpx.uninstall()
+    _socket.uninstall()

@@ -28,7 +28,6 @@ from llmreplay import session
 from llmreplay.errors import LiveCallBlocked
 from llmreplay.exchange import Request
 from llmreplay.intercept._aiohttp_failures import as_error, is_of_the_connection, note_failure
-from llmreplay.intercept._aiohttp_streams import connection_to, note_body
 from llmreplay.intercept._httpx_streams import pause_async
 from llmreplay.intercept._libraries import Patches, when_imported
 from llmreplay.session import Forward, PassOn, Replay, Take
@@ -93,6 +92,8 @@ async def _replayed(connector: Any, request: Any, replay: Replay) -> Any:
         await pause_async(replay.wait(failure.delay))
         error = as_error(failure, request)
         raise error from getattr(error, "os_error", None)
+    from llmreplay.intercept._aiohttp_streams import connection_to  # noqa: PLC0415  brings asyncio
+
     return connection_to(connector, request, replay)
 
 
@@ -275,6 +276,8 @@ def _note_response(request: Any, response: Any, take: Take) -> None:
     if response.status == HTTPStatus.SWITCHING_PROTOCOLS or "sec-websocket-key" in request.headers:
         take.discard()
         return
+    from llmreplay.intercept._aiohttp_streams import note_body  # noqa: PLC0415  see `_replayed`
+
     version = response.version
     take.head(
         response.status,

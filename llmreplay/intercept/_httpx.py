@@ -249,10 +249,13 @@ _MACHINE = Below(_from_network, leaves=False)
 
 def _replayed(library: ModuleType, request: Any, replay: Replay) -> Any:
     outcome = replay.outcome
+    streams = streams_of(library)
+    if replay.at_once and isinstance(outcome, Response) and outcome.ended == "complete":
+        return _response(library, outcome, streams.sync_whole(outcome))
     pause(replay.wait(outcome.delay))
     if isinstance(outcome, Failure):
         raise failure_as_error(library, outcome, request, replay)
-    return _response(library, outcome, streams_of(library).sync_replay(request, replay, outcome))
+    return _response(library, outcome, streams.sync_replay(request, replay, outcome))
 
 
 async def _replayed_async(library: ModuleType, request: Any, replay: Replay) -> Any:

@@ -111,6 +111,7 @@ class _Streams(NamedTuple):
 
     sync_tee: Any
     async_tee: Any
+    sync_whole: Any
     sync_replay: Any
     async_replay: Any
 
@@ -170,6 +171,16 @@ def streams_of(library: ModuleType) -> _Streams:  # noqa: C901  four small class
             finally:
                 self._take.leave()
 
+    class SyncWhole(sync_base):  # type: ignore[misc]
+        """Plays a body that came to its end, as it was cut, without waiting."""
+
+        def __init__(self, response: Response) -> None:
+            self._chunks = response.chunks
+
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in self._chunks:
+                yield chunk.data
+
     class SyncReplay(sync_base):  # type: ignore[misc]
         """Plays a recorded body as it came, to the end it had."""
 
@@ -177,13 +188,9 @@ def streams_of(library: ModuleType) -> _Streams:  # noqa: C901  four small class
             self._request, self._replay, self._response = request, replay, response
 
         def __iter__(self) -> Iterator[bytes]:
-            if self._replay.at_once:
-                for chunk in self._response.chunks:
-                    yield chunk.data
-            else:
-                for data, wait in self._replay.pieces():
-                    pause(wait)
-                    yield data
+            for data, wait in self._replay.pieces():
+                pause(wait)
+                yield data
             if self._response.ended == "complete":
                 return
             ended, failure = self._response.ended, self._response.failure
@@ -213,4 +220,4 @@ def streams_of(library: ModuleType) -> _Streams:  # noqa: C901  four small class
                     await pause_async(failure.delay + GRACE)
                 raise self._replay.session.recording_ended(self._replay.exchange)
 
-    return _Streams(SyncTee, AsyncTee, SyncReplay, AsyncReplay)
+    return _Streams(SyncTee, AsyncTee, SyncWhole, SyncReplay, AsyncReplay)

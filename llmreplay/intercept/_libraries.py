@@ -69,9 +69,12 @@ def when_imported(name: str, patch: Callable[[ModuleType], None]) -> None:
     _finder.awaited[name] = patch
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
-    if sys.modules.get(name) is not None:
-        # It may be half imported by another thread: this waits for the rest.
-        patch(importlib.import_module(name))
+    library = sys.modules.get(name)
+    if library is not None:
+        if library is not _whole.get(name):
+            # It may be half imported by another thread: this waits for the rest.
+            library = _whole[name] = importlib.import_module(name)
+        patch(library)
 
 
 def stop_watching() -> None:
@@ -122,3 +125,5 @@ class _Finder(MetaPathFinder):
 
 
 _finder = _Finder()
+# Libraries that are known to be imported to the end.
+_whole: dict[str, ModuleType] = {}

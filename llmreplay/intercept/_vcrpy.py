@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["install", "uninstall"]
+__all__ = ["install", "sleep", "uninstall"]
 
 
 def _class_of_its_own(name: str) -> Any:
@@ -60,14 +60,21 @@ def install() -> None:
             _put_places()
 
 
-def uninstall() -> None:
-    """Take everything out, where nobody has put something else over it."""
+def sleep() -> None:
+    """Take out what vcrpy gave, if it is awake; whoever asks next in a session wakes it again."""
     global _awake  # noqa: PLW0603  the edges belong to the process
     with _lock:
         if _awake is not None:
             for remover in _awake[1]:
                 remover.__exit__(None, None, None)
-        _awake = None
+            _awake = None
+            _patches.take_out()
+
+
+def uninstall() -> None:
+    """Take everything out, where nobody has put something else over it."""
+    sleep()
+    with _lock:
         _patches.take_out()
 
 
@@ -119,6 +126,7 @@ def _check(connection: Any, url: str) -> None:
         raise refusal
 
 
+@cache
 def _by_its_own_name(real: Any) -> Any:
     """Return `HTTPSConnection.__init__` that still finds its class, whatever goes by its name meanwhile."""
     names = {**real.__globals__, "HTTPSConnection": _HTTPS}

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from llmreplay.errors import OptionError
-from llmreplay.redaction import PLACEHOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,6 +92,8 @@ def parse_ignore(paths: Iterable[str]) -> Ignore:
     `url.host`, `url.path`, `url.port`, `url.scheme`, `url.query` and `url.query.NAME` are the parts
     of the address, `url` all of it, and `method` the method. Raises `OptionError`.
     """
+    if paths == ():
+        return NOTHING
     url: set[str] = set()
     query: set[str] = set()
     body: list[tuple[str | int, ...]] = []
@@ -178,7 +179,11 @@ def canonical(request: Request, ignore: Ignore = NOTHING) -> str:
     if parts.query and "query" not in skip:
         address += [f"{name}={value}" for name, value in sorted(request.query) if name not in ignore.query]
     text = "\n".join([*address, "", "" if ignore.whole_body else _spelled(content(request, ignore))])
-    return PLACEHOLDERS.sub("[redacted]", text) if "redacted-" in text else text
+    if "redacted-" not in text:
+        return text
+    from llmreplay.redaction import PLACEHOLDERS  # noqa: PLC0415  few requests held a secret
+
+    return PLACEHOLDERS.sub("[redacted]", text)
 
 
 def content(request: Request, ignore: Ignore = NOTHING) -> Any:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from llmreplay import codecs, session
 from llmreplay.codecs._documents import with_documents
 from llmreplay.completion import RequestError, StreamOptions
-from llmreplay.dummies import DUMMY_KEY
+from llmreplay.environment import DUMMY_KEY
 from llmreplay.errors import render
 from llmreplay.model._messages import refuse_empty
 

@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import os
 import re
 from bisect import bisect_left
 from copy import copy
@@ -90,7 +89,7 @@ class Redaction:
                 self._functions.append(pattern)
             else:
                 raise OptionError("patterns", pattern, "regular expressions, or functions from text to text")
-        self._expressions, self._forms = expressions, forms_of(os.environ if environ is None else environ)
+        self._expressions, self._forms = expressions, forms_of(environ)
         self._names = True
         self._search = Search(self._expressions, self._forms)
         self._numbering = Numbering(first)

@@ -2,8 +2,7 @@
 
 Rules:
 
-* A variable counts whose name ends in KEY, TOKEN, SECRET or PASSWORD, with a value of 8 characters
-  or more. Nothing is guessed about the value: `MODE_KEY=production` hides the word "production".
+* Which variables count is for `llmreplay.environment` to say.
 * A value is known as it is, escaped as in JSON (up to three times: the arguments of a tool may hold
   JSON again), percent-encoded, and within base64 at each of its three alignments.
 """
@@ -17,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus
 
+from llmreplay.environment import SHORTEST, secrets
 from llmreplay.redaction._shapes import LONG, RUN
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "forms_of"]
 
-_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-_SHORTEST = 8
 _ESCAPE = re.compile(rb"\\+(?:u[0-9a-f]{4}|[nrtbf/])?")
 _RUNS = re.compile(rb"[" + re.escape(RUN) + rb"]+")
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{40,}")
@@ -50,16 +48,15 @@ class Form(NamedTuple):
         return len(self.run) >= LONG
 
 
-def forms_of(environ: Mapping[str, str]) -> tuple[Form, ...]:
+def forms_of(environ: Mapping[str, str] | None) -> tuple[Form, ...]:
     """Return every spelling of every secret value, the longest first."""
-    named = [(variable, environ.get(variable, "")) for variable in environ if _SECRET_NAME.search(variable)]
-    return _forms(tuple(pair for pair in named if len(pair[1]) >= _SHORTEST))
+    return _forms(tuple(secrets(environ).items()))
 
 
 @lru_cache(maxsize=8)  # one process has one environment, and many sessions
-def _forms(secrets: tuple[tuple[str, str], ...]) -> tuple[Form, ...]:
+def _forms(named: tuple[tuple[str, str], ...]) -> tuple[Form, ...]:
     forms: dict[bytes, Form] = {}
-    for variable, value in secrets:
+    for variable, value in named:
         secret = value.encode("utf-8", "surrogateescape")
         for text, encoded in _spellings(value, secret):
             forms.setdefault(text, Form(text, secret, variable, encoded, _longest_run(text)))
@@ -73,7 +70,7 @@ def _forms(secrets: tuple[tuple[str, str], ...]) -> tuple[Form, ...]:
 
 def _spellings(value: str, secret: bytes) -> Iterator[tuple[bytes, bool]]:
     yield secret, False
-    if value.strip() != value and len(value.strip()) >= _SHORTEST:
+    if value.strip() != value and len(value.strip()) >= SHORTEST:
         yield value.strip().encode("utf-8", "surrogateescape"), False
     for ascii_only in (True, False):
         once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]

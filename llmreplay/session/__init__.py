@@ -20,7 +20,15 @@ from llmreplay.session._context import (
     open_sessions,
 )
 from llmreplay.session._decisions import Forward, PassOn, Replay, Split
-from llmreplay.session._session import Answerer, RecordMode, Session, Tally, Unused, is_loopback
+from llmreplay.session._rules import nothing_of_the_environment
+from llmreplay.session._session import (
+    Answerer,
+    RecordMode,
+    Session,
+    Tally,
+    Unused,
+    is_loopback,
+)
 from llmreplay.session._take import Take
 from llmreplay.session._taped import Keep, Tape, TapedSession
 
@@ -46,5 +54,6 @@ __all__ = [
     "is_forwarding",
     "is_loopback",
     "leave",
+    "nothing_of_the_environment",
     "open_sessions",
 ]

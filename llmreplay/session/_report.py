@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from llmreplay.errors import Refusal
     from llmreplay.exchange import Exchange, Request
-    from llmreplay.matching import Mismatch
+    from llmreplay.matching.explanation import Mismatch
 
 __all__ = ["blocked", "recording_ended", "swallowed", "undecided", "unmatched", "unused", "unused_turns"]
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from llmreplay import codecs
-from llmreplay.cassette import Call
+from llmreplay.cassette import Call, Played
 from llmreplay.errors import (
     LiveCallBlocked,
     LLMReplayError,
@@ -36,19 +36,20 @@ from llmreplay.errors import (
     UnusedExchanges,
     UnusedTurns,
 )
-from llmreplay.matching import Index, exact_key, explain, loose_key, parse_ignore, verbatim_key
-from llmreplay.redaction import Redaction
+from llmreplay.exchange import Response
+from llmreplay.matching import Index, exact_key, loose_key, parse_ignore, verbatim_key
 from llmreplay.session import _report
 from llmreplay.session._decisions import Forward, PassOn, Replay, Split, checked_speed, checked_split
+from llmreplay.session._rules import Rules
 from llmreplay.session._take import Take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from llmreplay.cassette import Cassette
-    from llmreplay.cassette._entries import Entry
-    from llmreplay.exchange import Exchange, Failure, Request, Response
+    from llmreplay.exchange import Exchange, Failure, Request
+    from llmreplay.redaction import Redaction
 
 RecordMode = Literal["none", "once", "new_episodes", "all", "rewrite"]
 """Replay only; record what has no cassette yet; add what is missing; ask everything anew, keeping
@@ -57,10 +58,15 @@ what was not asked; or start over."""
 Unused = Literal["fail", "warn", "ignore"]
 """What exchanges that nobody asked for do to a session that only replays."""
 
+_RECORD, _UNUSED, _NETWORK = get_args(RecordMode), get_args(Unused), ("block", "allow")
+
 R = TypeVar("R", bound=Refusal)
 
 # How many recorded requests are looked at closely to say which one was meant.
 _COMPARED = 8
+
+# How many answers are kept, to count their tokens; those of a longer session are read once more.
+_KEPT = 16
 
 
 def is_loopback(host: str) -> bool:
@@ -110,7 +116,7 @@ class Session:
         only: `"llm"` leaves all HTTP alone that is no call of a model.
         allowed_hosts: hosts that may be reached at any time; nothing of them is recorded.
         network: `"allow"` takes away the guard at the socket.
-        redaction: what may not reach the disk.
+        redaction: what may not reach the disk, or how to make it when it is first needed.
         remedy: how a person records anew, as a command or a line of code.
         script: answers model calls in place of the cassette.
         share_tls: lets clients that are built while nothing may go live share one TLS context.
@@ -130,22 +136,22 @@ class Session:
         only: Literal["llm"] | None = None,
         allowed_hosts: Iterable[str] = (),
         network: Literal["block", "allow"] = "block",
-        redaction: Redaction | None = None,
+        redaction: Redaction | Callable[[], Redaction] | None = None,
         remedy: str = "",
         script: Answerer | None = None,
         share_tls: bool = True,
         skip: Iterable[int] = (),
     ) -> None:
         self.cassette = cassette
-        self.record = _one_of("record", record, RecordMode)
-        self.unused = _one_of("unused", unused, Unused)
-        self.network = _one_of("network", network, Literal["block", "allow"])
+        self.record = _one_of("record", record, _RECORD)
+        self.unused = _one_of("unused", unused, _UNUSED)
+        self.network = _one_of("network", network, _NETWORK)
         if only not in (None, "llm"):
             raise OptionError("only", only, "'llm' or None")
         self.speed, self.split, self.only = checked_speed(speed), checked_split(split), only
         self.ignore = parse_ignore(ignore)
         self.allowed_hosts = frozenset(host.lower() for host in _listed("allowed_hosts", allowed_hosts))
-        self.redaction = redaction or Redaction()
+        self._rules = Rules(redaction)
         self.fresh = fresh
         self.remedy = remedy
         self.script = script
@@ -159,7 +165,7 @@ class Session:
         self._lock = threading.RLock()
         self._records_everything = record in ("all", "rewrite") or (record == "once" and fresh)
         self._records_misses = self._records_everything or record == "new_episodes"
-        keys = [] if self._records_everything else cassette.keys(self.ignore, self.redaction)
+        keys = [] if self._records_everything else cassette.keys(self.ignore, self._rules)
         self._index = Index(keys, verbatim=cassette.verbatim_keys() if keys else ())
         self._index.played.update(skip)
         self._next = 0
@@ -167,9 +173,13 @@ class Session:
         self._takes: dict[int, Take] = {}
         self._taken: dict[int, Exchange] = {}
         self._calls: dict[int, Call] = {}
-        self._spoken: list[tuple[str, Entry]] = []
         cassette._faults.replayed = not self._records_everything  # noqa: SLF001  else no fault is ever met
         cassette._calls = self._calls  # noqa: SLF001  the cassette shows what this session did
+
+    @property
+    def redaction(self) -> Redaction:
+        """What may not reach the disk."""
+        return self._rules()
 
     @property
     def records(self) -> bool:
@@ -194,13 +204,9 @@ class Session:
     @property
     def tokens(self) -> int:
         """The tokens of the calls of models that were answered from the cassette as it was recorded."""
-        from llmreplay.codecs._usage import reported  # noqa: PLC0415  most sessions ask for no tokens
-        from llmreplay.exchange import Response  # noqa: PLC0415
-
-        outcomes = [(wire, entry.outcome()) for wire, entry in self._spoken]
-        return sum(
-            reported(wire, found).total_tokens for wire, found in outcomes if isinstance(found, Response)
-        )
+        played = (call for call in self._calls.values() if isinstance(call, Played))
+        spoken = ((call.wire, call.outcome) for call in played if call.wire is not None)
+        return sum(codecs.tokens(wire, found) for wire, found in spoken if isinstance(found, Response))
 
     def allows(self, host: str) -> bool:
         """Tell whether a host may be reached although nothing is recorded."""
@@ -251,19 +257,11 @@ class Session:
         if self.cassette.interferes(at):
             return self._interfered(at, shown or self.redaction.request(request))
         entry = self.cassette.entry(at)
-        if shown is None:
-            # Of its own it has only the headers: the rest is in the file, and need not be in memory too.
-            call = Call((entry, request.headers), at + 1, self._as_recorded)
-        else:
-            call = Call((entry, shown), at + 1, _as_shown)
-        if wire is not None:
-            self._spoken.append((wire, entry))
-        return self._play(call, entry.outcome())
-
-    def _as_recorded(self, kept: Any) -> Exchange:
-        entry, headers = kept
-        exchange: Exchange = entry.answer(self.redaction.request(replace(entry.asked(), headers=headers)))
-        return exchange
+        call = Played(entry, at + 1, wire, request.headers if shown is None else shown, self._rules)
+        outcome = entry.outcome()
+        if self.tally.replayed < _KEPT:
+            call.keep(outcome)
+        return self._play(call, outcome)
 
     def _interfered(self, at: int, request: Request) -> Replay:
         try:
@@ -377,7 +375,8 @@ class Session:
 
     def _play(self, call: Call, outcome: Response | Failure | None = None) -> Replay:
         with self._lock:
-            self._calls[self._reserve()] = call
+            self._calls[self._next] = call
+            self._next += 1
             self.tally.replayed += 1
         return Replay(call, outcome or call.outcome, self, self.speed, self.split)
 
@@ -412,6 +411,8 @@ class Session:
         self.cassette.commit(taken, changes.get(self.record, "add"), self.redaction)
 
     def _unmatched(self, request: Request) -> UnmatchedRequest:
+        from llmreplay.matching.explanation import explain  # noqa: PLC0415  for a miss alone
+
         with self._lock:
             total = len(self._index.keys)
             places = self.cassette.nearest(request, self._index.played, _COMPARED) if total else []
@@ -435,20 +436,13 @@ class Session:
         return f"cassette: {self.cassette.path or 'without a path'} (record={self.record}{missing})"
 
 
-def _as_shown(kept: Any) -> Exchange:
-    entry, request = kept
-    exchange: Exchange = entry.answer(request)
-    return exchange
-
-
 def _holds(error: BaseException, wanted: BaseException) -> bool:
     if error is wanted:
         return True
     return isinstance(error, BaseExceptionGroup) and any(_holds(inner, wanted) for inner in error.exceptions)
 
 
-def _one_of(option: str, value: Any, choices: object) -> Any:
-    allowed = get_args(choices)
+def _one_of(option: str, value: Any, allowed: tuple[str, ...]) -> Any:
     if value not in allowed:
         raise OptionError(option, value, f"one of {', '.join(allowed)}")
     return value

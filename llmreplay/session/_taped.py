@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from llmreplay.cassette import Call, Cassette
 from llmreplay.exchange import Exchange
-from llmreplay.redaction import Redaction
 from llmreplay.session._decisions import Forward, PassOn, Replay, Split
+from llmreplay.session._rules import nothing_of_the_environment
 from llmreplay.session._session import Session
 from llmreplay.session._take import Take
 
@@ -55,7 +55,7 @@ class TapedSession(Session):
             split=split,
             unused="ignore",
             network="allow",
-            redaction=Redaction(environ={}),
+            redaction=nothing_of_the_environment,
         )
         self.tape = tape
 

@@ -15,13 +15,13 @@ second one would be an import more for every run that uses nothing of it.
 
 from __future__ import annotations
 
-from functools import partial
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from llmreplay import Cassette, Script, ScriptedModel
@@ -44,12 +44,17 @@ _OUTCOMES = pytest.StashKey[list[str]]()
 _COUNTS = pytest.StashKey[dict[str, int]]()
 _OWNERS = pytest.StashKey[dict[str, str]]()
 _RECORDED = pytest.StashKey[set["Path"]]()
+_HOLDS = pytest.StashKey[bool]()
 _DESELECTED = pytest.StashKey[bool]()
 _KEPT = pytest.StashKey[list[str]]()
 _ACCOUNT = pytest.StashKey["Account"]()
 
-# What a mode does to a file that an earlier test of the same run has recorded: tests may share one.
-_LATER = {"rewrite": "all", "once": "new_episodes"}
+# The test that is set up or called. To ask pytest for `request` would cost a test as much as its whole
+# session does, since pytest inspects a function anew each time.
+_running = threading.local()
+
+# What a test asks for that has a session.
+_ASKING = frozenset({"llm_cassette", "llm_script", "llm_model"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -128,10 +133,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and refuse ini values that mean nothing."""
     config.addinivalue_line("markers", _MARKER)
-    config.stash[_COUNTS] = {}
+    config.stash[_COUNTS] = dict.fromkeys(("replayed", "scripted", "recorded", "refused", "tokens"), 0)
     config.stash[_OWNERS] = {}
     config.stash[_RECORDED] = set()
     config.stash[_KEPT] = []
+    config.stash[_HOLDS] = False
     for name, choices in (
         ("llm_record", RECORD_MODES),
         ("llm_unused", UNUSED),
@@ -148,7 +154,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Take the account of cassettes out again: a process may have more than one run."""
+    """Take edges and the account of cassettes out again: a process may have more than one run."""
+    if config.stash.get(_HOLDS, False):
+        _let_go(config)
     if account := _account(config):
         account.close()
 
@@ -171,10 +179,10 @@ def _account(config: pytest.Config) -> Account | None:
     return config.stash.get(_ACCOUNT, None)
 
 
-def _run(config: pytest.Config) -> str | None:
-    """Return the name of this run if it has several processes, as xdist gives it."""
-    found: str | None = getattr(config, "workerinput", {}).get("testrunuid")
-    return found
+def _let_go(config: pytest.Config) -> None:
+    from pytest_llmreplay import _life  # noqa: PLC0415  it is there: it holds on
+
+    _life.let_go(config)
 
 
 def _orphans_wanted(config: pytest.Config) -> str:
@@ -203,11 +211,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Tell of refusals in a set-up that failed, as in a test."""
     __tracebackhide__ = True
+    if item.config.stash[_HOLDS] and _ASKING.isdisjoint(getattr(item, "fixturenames", ())):
+        _let_go(item.config)
+    before, _running.item = getattr(_running, "item", None), item
     try:
         return (yield)
     except BaseException as error:
-        _failed(item, error)
+        failed(item, error)
         raise
+    finally:
+        _running.item = before
 
 
 @pytest.hookimpl(wrapper=True)
@@ -215,20 +228,23 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Judge the session when the test is over, while it can still be failed."""
     __tracebackhide__ = True
     sessions = item.stash.get(_SESSIONS, [])
-    if not sessions:
-        return (yield)
+    before, _running.item = getattr(_running, "item", None), item
     try:
         result = yield
     except BaseException as error:
-        _failed(item, error)
+        failed(item, error)
         raise
+    finally:
+        _running.item = before
+    if not sessions:
+        return result
     # A unittest.TestCase does not raise: pytest keeps here what it will report.
     if kept := getattr(item, "_excinfo", None):
-        _failed(item, kept[0].value)
+        failed(item, kept[0].value)
         kept[0] = pytest.ExceptionInfo.from_exception(kept[0].value)
         return result
-    failed = "failed" in item.stash[_OUTCOMES]
-    complaints = [str(told) for session in sessions if (told := session.complaint(failed=failed))]
+    lenient = "failed" in item.stash[_OUTCOMES]
+    complaints = [str(told) for session in sessions if (told := session.complaint(failed=lenient))]
     if complaints:
         from pytest_llmreplay import _shared  # noqa: PLC0415  see the rules on top
 
@@ -263,49 +279,47 @@ def llm_redact(pytestconfig: pytest.Config) -> Iterable[Any]:
 
 
 @pytest.fixture
-def llm_cassette(request: pytest.FixtureRequest, llm_redact: Iterable[Any]) -> Iterator[Cassette]:
+def llm_cassette() -> Iterator[Cassette]:
     """Replay the model calls of this test from its cassette, or record them; see `llmreplay.use_cassette`."""
     __tracebackhide__ = True
-    session = _open(request.node, llm_redact)
+    from pytest_llmreplay import _life  # noqa: PLC0415  see the rules on top
+
+    item = _running.item
+    session = _life.open_cassette(item)
     try:
         yield session.cassette
     finally:
-        _close(request.node, session)
+        _life.close(item, session)
 
 
 @pytest.fixture
-def llm_script(request: pytest.FixtureRequest) -> Iterator[Script]:
+def llm_script() -> Iterator[Script]:
     """Answer the model calls of this test from turns written by hand; see `llmreplay.use_script`."""
     __tracebackhide__ = True
-    from llmreplay import Script, use  # noqa: PLC0415  see the rules on top
+    from llmreplay import Script  # noqa: PLC0415  see the rules on top
+    from pytest_llmreplay import _life  # noqa: PLC0415
 
-    options = request.config
-    script = Script()
-    session = use.open_script(
-        script,
-        network=options.getoption("llm_network") or options.getini("llm_network"),
-        allowed_hosts=[*options.getini("llm_allow_host"), *options.getoption("llm_allow_host")],
-        share_tls=options.getini("llm_share_tls"),
-    )
-    _opened(request.node, session)
+    script, item = Script(), _running.item
+    session = _life.open_script(item, script)
     try:
         yield script
     finally:
-        _close(request.node, session)
+        _life.close(item, session)
 
 
 @pytest.fixture
-def llm_model(request: pytest.FixtureRequest) -> Iterator[ScriptedModel]:
+def llm_model() -> Iterator[ScriptedModel]:
     """Give this test a model that says what it is told to, turn by turn; see `llmreplay.ScriptedModel`."""
     __tracebackhide__ = True
     from llmreplay import ScriptedModel  # noqa: PLC0415  see the rules on top
+    from pytest_llmreplay import _life  # noqa: PLC0415
 
-    model = ScriptedModel()
-    _opened(request.node, model.session)
+    model, item = ScriptedModel(), _running.item
+    _life.begin(item, model.session)
     try:
         yield model
     finally:
-        _close(request.node, model.session)
+        _life.close(item, model.session)
 
 
 @pytest.fixture
@@ -317,127 +331,8 @@ def llm_clock() -> Iterator[Clock]:
         yield clock
 
 
-def _open(item: pytest.Item, redact: Iterable[Any]) -> Session:
-    __tracebackhide__ = True
-    from llmreplay import use  # noqa: PLC0415  see the rules on top
-    from llmreplay.cassette import runs  # noqa: PLC0415
-    from llmreplay.errors import LLMReplayError  # noqa: PLC0415
-    from pytest_llmreplay import _options, _shared  # noqa: PLC0415
-
-    try:
-        path, options, scope = _options.of(item, redact, item.config.stash[_OWNERS])
-        run, mode = _run(item.config), options["record"]
-        # In this order: a file that this run has made was not there without its mark.
-        there, began = path.exists(), run is not None and runs.began(path, run)
-        if path in item.config.stash[_RECORDED] or began:
-            options["record"] = _LATER.get(mode, mode)
-        elif run and (mode == "rewrite" or (mode == "once" and not there)):
-            runs.begin(path, run)
-            # Another process may make the file before this one looks for it.
-            options["record"] = "new_episodes" if mode == "once" else mode
-        if scope == "function":
-            session = use.open_session(path, **options)
-        else:
-            session = _shared.resume(item, path, options, scope, partial(_done, item.config, None))
-    except (LLMReplayError, pytest.UsageError) as misuse:
-        told = f"{item.nodeid} cannot use its cassette: {misuse}"
-    else:
-        return _opened(item, session)
-    pytest.fail(told, pytrace=False)
-
-
-def _opened(item: pytest.Item, session: Session) -> Session:
-    sessions = item.stash.setdefault(_SESSIONS, [])
-    if not sessions:
-        item.stash[_OUTCOMES] = []
-        _guard_teardown(item)
-    sessions.append(session)
-    return session
-
-
-def _close(item: pytest.Item, session: Session) -> None:
-    __tracebackhide__ = True
-    from llmreplay import use  # noqa: PLC0415
-    from llmreplay.errors import LLMReplayError  # noqa: PLC0415
-    from pytest_llmreplay import _shared  # noqa: PLC0415
-
-    item.stash[_SESSIONS].remove(session)
-    if not item.stash[_SESSIONS]:
-        del vars(item)["addfinalizer"]
-    complaint = ""
-    failed = not _went_well(item.stash[_OUTCOMES], session)
-    if _shared.holds(item, session):
-        if complaint := _shared.suspend(item, session, failed=failed):
-            pytest.fail(complaint, pytrace=False)
-        return
-    try:
-        use.close(session, failed=failed)
-    except LLMReplayError as error:
-        complaint = str(error)
-    _done(item.config, item, session, complaint)
-
-
-def _done(config: pytest.Config, item: pytest.Item | None, session: Session, complaint: str) -> None:
-    """Account for a session that is over, and raise what it has to complain of."""
-    __tracebackhide__ = True
-    counts = config.stash[_COUNTS]
-    done = {
-        "replayed" if session.script is None else "scripted": session.tally.replayed,
-        "recorded": session.tally.recorded,
-        "refused": session.tally.refused,
-        "tokens": session.tokens,
-    }
-    for name, number in done.items():
-        counts[name] = counts.get(name, 0) + number
-    path = session.cassette.path
-    if session.aside is not None:
-        told = f"The test did not pass: what it recorded is kept in {session.aside}; {path} is as it was."
-        if item is None:
-            config.stash[_KEPT].append(told.replace("The test", "A test that shares its cassette"))
-        else:
-            item.add_report_section("teardown", "llmreplay", told)
-    elif session.tally.recorded and path is not None:
-        config.stash[_RECORDED].add(path)
-    if complaint:
-        pytest.fail(complaint, pytrace=False)
-
-
-def _went_well(outcomes: list[str], session: Session) -> bool:
-    """Tell whether what a test recorded may take the place of what was recorded before."""
-    # The last outcome is the test's own, after those of its subtests. No outcome: the set-up failed.
-    if not outcomes or "failed" in outcomes:
-        return False
-    path = session.cassette.path
-    # A failure that was expected is recorded, or it could never be replayed; but not over anything.
-    return outcomes[-1] == "passed" or (outcomes[-1] == "xfailed" and path is not None and not path.exists())
-
-
-def _guard_teardown(item: pytest.Item) -> None:
-    """Let a refusal in a teardown be an ordinary failure: pytest stops at any other BaseException.
-
-    It would drop the fixtures that it has not torn down yet, and the next test would stumble over them.
-    """
-    add = item.addfinalizer
-
-    def addfinalizer(finalizer: Callable[[], object]) -> None:
-        def guarded() -> None:
-            __tracebackhide__ = True
-            from pytest_llmreplay import _verdict  # noqa: PLC0415  see the rules on top
-
-            try:
-                finalizer()
-            except BaseException as error:
-                if _verdict.stops_pytest(error):
-                    _failed(item, error)
-                    raise _verdict.failure(error) from None
-                raise
-
-        add(guarded)
-
-    vars(item)["addfinalizer"] = addfinalizer
-
-
-def _failed(item: pytest.Item, error: BaseException) -> None:
+def failed(item: pytest.Item, error: BaseException) -> None:
+    """Have an error that fails a test tell what its sessions refused."""
     sessions = item.stash.get(_SESSIONS, [])
     if not sessions:
         return

@@ -13,21 +13,23 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-__all__ = ["file_name", "of", "shares"]
+__all__ = ["file_name", "of", "of_network", "shares"]
 
 _LISTS = ("ignore", "allowed_hosts", "redact", "keep_headers")
 _KNOWN = ("path", "record", "ignore", "unused", "speed", "split", "only", "max_age", "scope", *_LISTS[1:])
 _SCOPES = ("function", "class", "module", "package", "session")
 _LONGEST = 120
+_OF_THE_RUN = pytest.StashKey[tuple[dict[str, Any], dict[str, Any]]]()
 _UNFIT = re.compile(r"[^A-Za-z0-9_.=,+@\[\]-]+")
 
 
@@ -47,24 +49,37 @@ def of(item: pytest.Item, redact: Iterable[Any], owners: dict[str, str]) -> tupl
     if scope != "function" and given is None:
         raise pytest.UsageError(f"the marker llm_cassette has scope={scope!r}: give the cassette a path, too")
     path = _named(item, owners) if given is None else _given(item, given)
-    hosts = [*config.getini("llm_allow_host"), *config.getoption("llm_allow_host")]
+    asked, by_default = _of_the_run(config)
     # Starting over would take the recordings of the others out of a cassette that tests share.
     anew = "rewrite" if given is None or _is_alone(item) else "all"
-    options = {
-        **marked,
-        "record": config.getoption("llm_record") or marked.get("record") or config.getini("llm_record"),
-        "unused": config.getoption("llm_unused") or marked.get("unused") or config.getini("llm_unused"),
-        "network": config.getoption("llm_network") or config.getini("llm_network"),
-        "share_tls": config.getini("llm_share_tls"),
-        "allowed_hosts": [*hosts, *marked.get("allowed_hosts", ())],
-        "redact": [*redact, *marked.get("redact", ())],
-        "max_age": config.getoption("llm_max_age")
-        or marked.get("max_age")
-        or config.getini("llm_max_age")
-        or None,
-        "remedy": f"pytest --llm-record={anew} {shlex.quote(item.nodeid)}",
-    }
+    options = {**by_default, **marked, **asked}
+    options["allowed_hosts"] = [*by_default["allowed_hosts"], *marked.get("allowed_hosts", ())]
+    options["redact"] = [*redact, *marked.get("redact", ())]
+    options["remedy"] = f"pytest --llm-record={anew} {shlex.quote(item.nodeid)}"
     return path, options, scope
+
+
+def of_network(config: pytest.Config) -> dict[str, Any]:
+    """Return the options of a run that say what may reach the network."""
+    asked, by_default = _of_the_run(config)
+    found = {**by_default, **asked}
+    return {name: found[name] for name in ("network", "allowed_hosts", "share_tls")}
+
+
+def _of_the_run(config: pytest.Config) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the command line says, and what goes without saying; every test of a run asks."""
+    found = config.stash.get(_OF_THE_RUN, None)
+    if found is None:
+        named = ("record", "unused", "network", "max_age")
+        found = config.stash[_OF_THE_RUN] = (
+            {name: value for name in named if (value := config.getoption(f"llm_{name}"))},
+            {
+                **{name: config.getini(f"llm_{name}") or None for name in named},
+                "share_tls": config.getini("llm_share_tls"),
+                "allowed_hosts": [*config.getini("llm_allow_host"), *config.getoption("llm_allow_host")],
+            },
+        )
+    return found
 
 
 def shares(item: pytest.Item, path: Path, scope: str) -> bool:
@@ -127,9 +142,10 @@ def _named(item: pytest.Item, owners: dict[str, str]) -> Path:
     if configured:
         # In one folder for all, modules go by their full names: stems may be equal.
         module: str = getattr(getattr(item, "module", None), "__name__", item.path.stem)
-        path = item.config.rootpath / configured / module / f"{file_name(item)}.yaml"
+        folder = str(item.config.rootpath / configured / module)
     else:
-        path = item.path.parent / "cassettes" / item.path.stem / f"{file_name(item)}.yaml"
+        folder = _beside(item.path)
+    path = Path(f"{folder}{os.sep}{file_name(item)}.yaml")
     # Some file systems do not tell upper from lower case.
     owner = owners.setdefault(str(path).casefold(), item.nodeid)
     if owner != item.nodeid:
@@ -138,6 +154,11 @@ def _named(item: pytest.Item, owners: dict[str, str]) -> Path:
             "give one of them another name, id or path"
         )
     return path
+
+
+@lru_cache(maxsize=8)
+def _beside(module: Path) -> str:
+    return str(module.parent / "cassettes" / module.stem)
 
 
 def file_name(item: pytest.Item) -> str:
@@ -168,6 +189,8 @@ def _parameters(item: pytest.Item, callspec: Any) -> list[tuple[str, str]]:
 
     The id that pytest makes of several depends on the order of their decorators, names do not.
     """
+    if len(callspec.params) == 1:
+        return [("", callspec.id)]
     together: dict[str, str] = {}
     for mark in item.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs["argnames"]

@@ -245,8 +245,8 @@ def test_keys_are_taken_from_the_file_unless_something_is_ignored(tmp_path):
     path = tmp_path / "x.yaml"
     Cassette([chat("one"), chat("two")]).save(path)
 
-    plain = load(path).keys(parse_ignore(()), RULES)
-    widened = load(path).keys(parse_ignore(["messages[*].content"]), RULES)
+    plain = load(path).keys(parse_ignore(()), lambda: RULES)
+    widened = load(path).keys(parse_ignore(["messages[*].content"]), lambda: RULES)
 
     assert len({key.exact for key in plain}) == 2
     assert len({key.exact for key in widened}) == 1
@@ -281,7 +281,7 @@ def test_an_exchange_whose_text_was_forged_is_told_when_it_is_asked_for(tmp_path
 
     path = tmp_path / "x.yaml"
     text = b"request: nothing\n"
-    key = Cassette([chat("one")]).keys(parse_ignore(()), RULES)[0]
+    key = Cassette([chat("one")]).keys(parse_ignore(()), lambda: RULES)[0]
     path.write_bytes(_native.HEAD + _native.opening(text, key) + text + _native.END)
     cassette = load(path)
 
@@ -321,7 +321,7 @@ def test_a_repair_drops_a_malformed_document_although_its_digest_holds(tmp_path)
     path = tmp_path / "x.yaml"
     Cassette([chat("one")]).save(path)
     text = b"request: nothing\n"
-    key = Cassette([chat("one")]).keys(parse_ignore(()), RULES)[0]
+    key = Cassette([chat("one")]).keys(parse_ignore(()), lambda: RULES)[0]
     path.write_bytes(
         path.read_bytes().removesuffix(_native.END) + _native.opening(text, key) + text + _native.END
     )

@@ -23,7 +23,7 @@ import trio
 import uvloop
 
 from llmreplay import LiveCallBlocked, UnmatchedRequest
-from llmreplay.dummies import DUMMY_KEY
+from llmreplay.environment import DUMMY_KEY
 from llmreplay.errors import Refusal, SwallowedRefusals
 from tests.edges._clients import CHAT, EDGES, ELSEWHERE, in_thread, leaves_generators, record, replay
 from tests.loopback import Reply, Server

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from llmreplay import Usage, call, fail, respond, say, turn, use_script
 from llmreplay.codecs import recognise
-from llmreplay.dummies import KEYS
+from llmreplay.environment import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from ai_lib_python.types.tool import ToolChoice
 
 from llmreplay import Usage, call, say, turn, use_cassette, use_script
 from llmreplay.cassette import Cassette
-from llmreplay.dummies import DUMMY_KEY
+from llmreplay.environment import DUMMY_KEY
 from llmreplay.errors import UnmatchedRequest
 from llmreplay.exchange import Chunk, Exchange, Request, Response
 from tests import wires

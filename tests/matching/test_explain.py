@@ -7,7 +7,8 @@ import json
 import pytest
 
 from llmreplay import Request
-from llmreplay.matching import explain, parse_ignore
+from llmreplay.matching import parse_ignore
+from llmreplay.matching.explanation import explain
 
 URL = "https://api.openai.com/v1/chat/completions"
 

@@ -15,8 +15,9 @@ import openai
 import pytest
 
 import llmreplay.codecs._usage
-import llmreplay.dummies
+import llmreplay.environment
 import llmreplay.use
+import pytest_llmreplay._life
 import pytest_llmreplay._options
 import pytest_llmreplay._vcr
 import pytest_llmreplay._vcr_network
@@ -156,7 +157,7 @@ class Project:
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    for name in llmreplay.dummies.KEYS:
+    for name in llmreplay.environment.KEYS:
         monkeypatch.delenv(name, raising=False)
     # A module that is written anew within a second must not be taken from its compiled file.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 BYSTANDER = """
@@ -54,6 +55,79 @@ def test_tests_around_one_with_a_cassette_ask_live_as_ever(project):
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*::test_of_llmreplay FAILED*", "*::test_after PASSED*"])
     assert project.asked == ["hi"] * 3
+
+
+def test_between_two_tests_with_cassettes_nothing_is_answered_and_no_key_is_lent(project):
+    project.tests("""
+        import sys
+        import httpx2
+
+        @pytest.fixture(scope="class")
+        def live():  # set up before the cassette, torn down after it
+            assert "OPENAI_API_KEY" not in os.environ
+            yield ask("set-up")
+            assert "OPENAI_API_KEY" not in os.environ
+            assert ask("teardown") == "re teardown"
+
+        EDGES = []
+
+        @pytest.fixture
+        def edge():
+            EDGES.append(httpx.HTTPTransport.handle_request)
+
+        @pytest.mark.llm_cassette
+        class TestOne:
+            def test_it(self, live, edge):
+                assert (live, ask("one")) == ("re set-up", "re one")
+
+        @pytest.mark.llm_cassette
+        class TestOther:
+            def test_it(self, live, edge):
+                assert (live, ask("other")) == ("re set-up", "re other")
+                assert EDGES[0] is EDGES[1]  # it was left where it was
+
+        def test_without():
+            assert httpx.HTTPTransport.handle_request is not EDGES[0]
+            assert not [finder for finder in sys.meta_path if "llmreplay" in type(finder).__module__]
+    """)
+    project.record("-p", "no:randomly", passed=3)
+
+    project.run("-p", "no:randomly").assert_outcomes(passed=3)
+    assert project.asked.count("set-up") == project.asked.count("teardown") == 4
+    assert project.asked.count("one") == 1
+
+
+def test_the_edges_are_taken_out_at_the_end_of_a_run(project):
+    before = httpx.HTTPTransport.handle_request
+    project.tests("""
+        @pytest.mark.llm_cassette
+        def test_it():
+            assert ask("one") == "re one"
+    """)
+    project.record()
+    project.run().assert_outcomes(passed=1)
+
+    assert httpx.HTTPTransport.handle_request is before
+
+
+def test_fixtures_may_be_asked_for_by_name_in_the_course_of_a_test(project):
+    project.tests("""
+        def test_it(request):
+            assert request.getfixturevalue("llm_cassette").path.name == "test_it.yaml"
+            assert ask("one") == "re one"
+
+        @pytest.fixture
+        def agent(request):
+            request.getfixturevalue("llm_cassette")
+            return ask
+
+        def test_other(agent):
+            assert agent("two") == "re two"
+    """)
+    project.record(passed=2)
+
+    project.run().assert_outcomes(passed=2)
+    assert sorted(project.asked) == ["one", "two"]
 
 
 @pytest.mark.parametrize("option", ["--llm-record=all", "--llm-unused=fail", "--llm-network=block"])
