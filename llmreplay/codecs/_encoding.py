@@ -161,15 +161,20 @@ class Encoder(Protocol):
         ...
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def compact(value: Any) -> bytes:
     """Spell JSON as most providers do: compact, in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _COMPACT.encode(value).encode("utf-8", "surrogatepass")
 
 
-def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Response:
+def json_response(
+    value: Any, status: int = 200, headers: Headers = (), content_type: str = "application/json"
+) -> Response:
     """Return a JSON answer in one chunk."""
     body = compact(value)
-    own: Headers = (("content-type", "application/json"), ("content-length", str(len(body))))
+    own: Headers = (("content-type", content_type), ("content-length", str(len(body))))
     return Response(status, (*own, *headers), (Chunk(body),))
 
 

@@ -61,8 +61,14 @@ def text(value: Any) -> str:
     """Return a string that can be encoded; an empty one for anything else."""
     if not isinstance(value, str):
         return ""
-    # Half a surrogate pair is valid JSON, and no text.
-    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair is valid JSON, and no text.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def string(value: Any) -> str:

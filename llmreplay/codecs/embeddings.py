@@ -24,7 +24,7 @@ from llmreplay.codecs import _errors
 from llmreplay.codecs._encoding import Ids, json_response
 from llmreplay.codecs._json import each, integer, listed, mapping, number
 from llmreplay.codecs.openai_chat._dialects import dialect_of, provider_of
-from llmreplay.codecs.openai_chat._write import request_headers, spelled, typed
+from llmreplay.codecs.openai_chat._write import request_headers, spelled
 from llmreplay.codecs.openai_chat._write_errors import write_error, write_stream_error
 from llmreplay.completion import Usage
 from llmreplay.errors import UnknownWire, render
@@ -89,7 +89,7 @@ def encode(
     written = _writer(request)(wanted, request, told, name)
     if "id" in written:
         written["id"] = spelled("{h8}-{h4}-4{h3}-a{h3}-{h12}", ids)
-    return typed(json_response(written, headers=request_headers(dialect, ids)), dialect.json_type)
+    return json_response(written, headers=request_headers(dialect, ids), content_type=dialect.json_type)
 
 
 def encode_error(  # noqa: PLR0913  what an error can say, each by name

@@ -16,9 +16,8 @@ from llmreplay.completion import ToolDefinition
 from llmreplay.errors import ScriptMistake, render
 
 if TYPE_CHECKING:
-    from llmreplay.completion import CompletionRequest
+    from llmreplay.completion import CompletionRequest, ToolCall
     from llmreplay.exchange import Request
-    from llmreplay.script._turns import Turn
 
 __all__ = ["MISTAKES", "check_calls"]
 
@@ -28,13 +27,14 @@ MISTAKES = ("tool-not-offered", "arguments")
 _TYPES = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"})
 
 
-def check_calls(turn: Turn, asked: CompletionRequest, request: Request, excepted: frozenset[str]) -> None:
+def check_calls(
+    made: list[ToolCall], asked: CompletionRequest, request: Request, excepted: frozenset[str]
+) -> None:
     """Refuse a scripted call of a tool that was not offered, or with arguments that it does not take.
 
     Raises `ScriptMistake`.
     """
-    made = [call for choice in (turn, *turn.others) for call in choice.calls]
-    if not made or any(not isinstance(tool, ToolDefinition) for tool in asked.tools):
+    if any(not isinstance(tool, ToolDefinition) for tool in asked.tools):
         # Tools of the provider's own may be called by names that the request does not have.
         return
     offered = {tool.name: tool for tool in asked.tools if isinstance(tool, ToolDefinition)}

@@ -9,8 +9,8 @@ from llmreplay.codecs.openai_chat._deferred import DEFERRED, is_deferred, promis
 from llmreplay.script._turns import Turn
 
 if TYPE_CHECKING:
-    from llmreplay.completion import CompletionRequest
     from llmreplay.exchange import Exchange, Request
+    from llmreplay.script._asked import Asked
 
 __all__ = ["Promise", "Promises"]
 
@@ -20,7 +20,7 @@ class Promise:
     """An answer that was put off; its turn is None once that has said "not yet"."""
 
     name: str
-    asked: CompletionRequest
+    asked: Asked
     turn: Turn | None
 
 
@@ -39,7 +39,7 @@ class Promises:
         """Return the promise that a request wants kept; None if it asks for something else."""
         return self._kept.get(promised(request) or "")
 
-    def take(self, exchange: Exchange, asked: CompletionRequest, turn: Turn) -> None:
+    def take(self, exchange: Exchange, asked: Asked, turn: Turn) -> None:
         """Keep a turn, if an exchange has promised it."""
         answer = exchange.decode()
         if is_deferred(answer) and answer.request_id is not None:

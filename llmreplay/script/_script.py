@@ -28,6 +28,7 @@ from llmreplay.codecs._rules import RULES
 from llmreplay.completion import CompletionRequest, Usage
 from llmreplay.errors import OptionError, ScriptExhausted, ScriptMistake, UnknownWire, render
 from llmreplay.exchange import Chunk, Exchange, Failure, Provenance, Response
+from llmreplay.script._asked import Asked
 from llmreplay.script._calls import MISTAKES, check_calls
 from llmreplay.script._faults import Cut, Fail, Spoil, cut_off, failed, spoilt
 from llmreplay.script._promises import Promises
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from llmreplay.script._faults import Step
 
 __all__ = ["Queue", "Script"]
+
+_SCRIPTED = Provenance("scripted")
 
 
 @dataclass(eq=False)
@@ -67,12 +70,6 @@ def _step(one: Any) -> Any:
     return one if isinstance(one, Respond | Fail | Cut | Spoil) else as_turn(one)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    request: CompletionRequest
-    exchange: Exchange
-
-
 class Script:
     """What the model is going to say, turn by turn, and what it was asked.
 
@@ -89,7 +86,7 @@ class Script:
         self._lock = threading.RLock()
         self._queues: list[Queue] = []
         self._main = Queue().turns(*turns)
-        self._asked: list[_Asked] = []
+        self._asked: list[tuple[Asked, Exchange]] = []
         self._seen: Counter[tuple[str, bytes]] = Counter()
         self._promises = Promises()
 
@@ -142,12 +139,12 @@ class Script:
     @property
     def requests(self) -> list[CompletionRequest]:
         """What the model was asked, call by call."""
-        return [asked.request for asked in self._asked]
+        return [asked.request for asked, _ in self._asked]
 
     @property
     def calls(self) -> list[Exchange]:
         """What crossed the wire, call by call."""
-        return [asked.exchange for asked in self._asked]
+        return [exchange for _, exchange in self._asked]
 
     @property
     def usage(self) -> Usage:
@@ -164,7 +161,7 @@ class Script:
     def transcript(self) -> str:
         """Return the conversations so far, for a person to read."""
         return "\n".join(
-            told(asked.request, asked.exchange, number) for number, asked in enumerate(self._asked, 1)
+            told(asked.request, exchange, number) for number, (asked, exchange) in enumerate(self._asked, 1)
         )
 
     def answer(self, request: Request) -> Exchange:
@@ -179,11 +176,11 @@ class Script:
 
     def _answered(self, request: Request) -> Exchange:
         codec = _codec(request)
-        asked = codec.decode_request(request)
+        asked = Asked(request, codec)
         with self._lock:
             promise = self._promises.of(request)
             if promise is None and self._strict and (rejected := codec.check(request, self._excepted)):
-                return self._keep(request, asked, rejected.response)
+                return self._keep(asked, rejected.response)
             first = asked if promise is None else promise.asked
             step = (promise and promise.turn) or self._next(request, first)
             if promise is not None:
@@ -191,35 +188,34 @@ class Script:
             number = self._seen[request.url, request.body]
             self._seen[request.url, request.body] += 1
         while asked.deferred and isinstance(step, Respond):  # whose turn is made once, and told later
-            step = _step(step.function(asked))
-        exchange = self._keep(request, asked, self._rendered(step, request, first, codec, number))
+            step = _step(step.function(asked.request))
+        exchange = self._keep(asked, self._rendered(step, request, first, codec, number))
         if asked.deferred and isinstance(step, Turn):
             with self._lock:
                 self._promises.take(exchange, asked, step)
         return exchange
 
-    def _next(self, request: Request, asked: CompletionRequest) -> Any:
-        fitting = [queue for queue in self._queues if queue.fits(asked)] or [self._main]
+    def _next(self, request: Request, asked: Asked) -> Any:
+        fitting = [queue for queue in self._queues if queue.fits(asked.request)] or [self._main]
         for queue in fitting:
             if queue.left:
                 return queue._turns.popleft()  # noqa: SLF001  a queue is emptied by its script
-        raise self._exhausted(request, asked, fitting[0].condition)
+        raise self._exhausted(request, asked.request, fitting[0].condition)
 
-    def _keep(self, request: Request, asked: CompletionRequest, answer: Response | Failure) -> Exchange:
-        provenance = Provenance("scripted")
+    def _keep(self, asked: Asked, answer: Response | Failure) -> Exchange:
         if isinstance(answer, Failure):
-            exchange = Exchange(request, failure=answer, provenance=provenance)
+            exchange = Exchange(asked.raw, failure=answer, provenance=_SCRIPTED)
         else:
-            exchange = Exchange(request, answer, provenance=provenance)
+            exchange = Exchange(asked.raw, answer, provenance=_SCRIPTED)
         with self._lock:
-            self._asked.append(_Asked(asked, exchange))
+            self._asked.append((asked, exchange))
         return exchange
 
     def _rendered(
-        self, step: Any, request: Request, asked: CompletionRequest, codec: Encoder, number: int
+        self, step: Any, request: Request, asked: Asked, codec: Encoder, number: int
     ) -> Response | Failure:
         if isinstance(step, Respond):
-            return self._rendered(_step(step.function(asked)), request, asked, codec, number)
+            return self._rendered(_step(step.function(asked.request)), request, asked, codec, number)
         if isinstance(step, Fail):
             whole = None
             if step.during is not None:
@@ -232,11 +228,9 @@ class Script:
             return cut_off(step, whole) if isinstance(step, Cut) else spoilt(step, whole)
         return self._spoken(step, request, asked, codec, number)
 
-    def _spoken(
-        self, turn: Turn, request: Request, asked: CompletionRequest, codec: Encoder, number: int
-    ) -> Response:
-        if self._strict:
-            check_calls(turn, asked, request, self._excepted)
+    def _spoken(self, turn: Turn, request: Request, asked: Asked, codec: Encoder, number: int) -> Response:
+        if self._strict and (made := [call for choice in (turn, *turn.others) for call in choice.calls]):
+            check_calls(made, asked.request, request, self._excepted)
         response = codec.encode_response(turn.response(), request, turn=number, cut=Cutting(text=turn.pieces))
         pace = 1 / turn.tokens_per_second if turn.tokens_per_second else 0.0
         if not turn.latency and not pace:

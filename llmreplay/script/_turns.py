@@ -83,7 +83,7 @@ class Turn:
     @property
     def calls(self) -> list[ToolCall]:
         """The tools that the model asks for in this turn."""
-        return [content for content in self.contents if isinstance(content, ToolCall)]
+        return [content for content in self.contents if content.type == "tool_call"]
 
     @property
     def reason(self) -> FinishReason:

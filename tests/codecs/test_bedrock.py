@@ -177,6 +177,12 @@ def test_a_content_block_is_read_as_what_it_is_and_written_as_it_was(name: str) 
         assert body["output"]["message"]["content"] == [block]
 
 
+def test_a_role_that_is_no_word_is_that_of_a_user() -> None:
+    found = codecs.decode_request(asked(body={"messages": [{"role": ["assistant"], "content": []}]}))
+
+    assert [message.role for message in found.messages] == ["user"]
+
+
 def test_an_answer_says_what_it_can_of_itself() -> None:
     usage = {
         "inputTokens": 4,

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from llmreplay import Script, Usage, call, cut, fail, respond, say, spoil, use_script
+from llmreplay import Script, Usage, call, codecs, cut, fail, respond, say, spoil, use_script
 from llmreplay.errors import OptionError, ScriptExhausted, ScriptMistake, SwallowedRefusals, UnusedTurns
 from tests.script.asked import URL, asking, called, claude, response, result, tool
 
@@ -516,3 +517,28 @@ def test_bytes_can_be_cut_anew():
             pieces = [*streamed.iter_raw()]
     assert {len(piece) for piece in pieces} == {1}
     assert "Zoë".encode() in b"".join(pieces)
+
+
+def test_what_was_asked_is_put_into_words_when_somebody_looks(monkeypatch):
+    read = []
+    codec = codecs.codec_named("openai_chat")
+    real = codec.decode_request
+    monkeypatch.setattr(codec, "decode_request", lambda request: read.append(request) or real(request))
+    script = Script("one", "two")
+    script.answer(asking("a"))
+    script.answer(asking("b"))
+    assert read == []
+
+    assert [request.prompt for request in script.requests] == ["a", "b"]
+    assert script.requests[0] is script.requests[0]
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"text"', b"{", b"\xff"])
+def test_a_body_that_is_no_json_object_is_refused_at_once(body):
+    script = Script("one")
+
+    with pytest.raises(ScriptMistake, match="not a JSON object"):
+        script.answer(replace(asking("a"), body=body))
+
+    assert (script.requests, script.calls, script.left) == ([], [], [("every call", 1)])

@@ -86,7 +86,7 @@ def _take(left: dict[str, Any], outer: str, inner: str) -> None:
 
 
 def _message(message: dict[str, Any]) -> Message:
-    spelled = message.get("role")
+    spelled = text(message.get("role"))
     role: Any = spelled if spelled in {"assistant", "system"} else "user"
     content = [read_block(block) for block in each(message.get("content"))]
     if role == "assistant":

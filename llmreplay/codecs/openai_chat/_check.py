@@ -14,7 +14,7 @@ from llmreplay.codecs._encoding import STRICT_HEADER, Ids, Rejection, json_respo
 from llmreplay.codecs._json import each, mapping, optional, text
 from llmreplay.codecs._rules import Rule, first
 from llmreplay.codecs.openai_chat._dialects import dialect_of
-from llmreplay.codecs.openai_chat._write import request_headers, typed
+from llmreplay.codecs.openai_chat._write import request_headers
 from llmreplay.codecs.openai_chat._write_errors import body_of
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def check(request: Request, excepted: Collection[str] = ()) -> Rejection | None:
         return None
     rule, message, param, code = found
     headers = (*request_headers(dialect, Ids(request)), (STRICT_HEADER, rule))
-    answer = json_response(body_of(request, message, code=code, param=param), 400, headers)
-    return Rejection(rule, message, typed(answer, dialect.json_type))
+    answer = body_of(request, message, code=code, param=param)
+    return Rejection(rule, message, json_response(answer, 400, headers, dialect.json_type))
 
 
 def _pairs(messages: list[dict[str, Any]]) -> Iterator[_Found]:
@@ -96,13 +96,15 @@ def _unanswered(waiting: dict[str, None], place: int) -> Iterator[_Found]:
 def _ids(messages: list[dict[str, Any]]) -> Iterator[_Found]:
     """Ids of tool calls have forty characters at most: OpenAI's own rule, others have none."""
     for place, message in enumerate(messages):
-        spelled = [
-            (f"messages[{place}].tool_calls[{number}].id", optional(call.get("id")) or "")
+        if "tool_calls" not in message and "tool_call_id" not in message:
+            continue
+        named = [
+            (f"tool_calls[{number}].id", call.get("id"))
             for number, call in enumerate(each(message.get("tool_calls")))
         ]
-        spelled.append((f"messages[{place}].tool_call_id", optional(message.get("tool_call_id")) or ""))
-        for param, id_ in spelled:
-            if len(id_) > _ID_LENGTH:
+        for name, given in (*named, ("tool_call_id", message.get("tool_call_id"))):
+            if len(id_ := optional(given) or "") > _ID_LENGTH:
+                param = f"messages[{place}].{name}"
                 said = _TOO_LONG.format(param, _ID_LENGTH, len(id_))
                 yield _Found("tool-call-id", said, param, "string_above_max_length")
 

@@ -29,8 +29,10 @@ def is_deferred(answer: CompletionResponse) -> bool:
 
 def promised(request: Request) -> str | None:
     """Return the id of the answer that a request fetches; None if it asks for something else."""
+    if request.method != "GET":
+        return None
     place, found, name = request.path.rpartition(_PLACE)
-    return unquote(name) if request.method == "GET" and (place or found) else None
+    return unquote(name) if place or found else None
 
 
 def fetching(asked: Request, name: str) -> Request:

@@ -11,11 +11,20 @@ Rules:
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from functools import cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from llmreplay.codecs._encoding import CREATED, HEXADECIMAL, Cut, Ids, compact, json_response, stream_response
+from llmreplay.codecs._encoding import (
+    ALPHANUMERIC,
+    CREATED,
+    HEXADECIMAL,
+    Cut,
+    Ids,
+    compact,
+    json_response,
+    stream_response,
+)
 from llmreplay.codecs._json import mapping, without
 from llmreplay.codecs.openai_chat._deferred import DEFERRED
 from llmreplay.codecs.openai_chat._dialects import dialect_of
@@ -42,9 +51,9 @@ if TYPE_CHECKING:
     from llmreplay.completion import Choice, CompletionResponse, ReasoningPart
     from llmreplay.exchange import Request
 
-__all__ = ["request_headers", "spelled", "typed", "write_response"]
+__all__ = ["request_headers", "spelled", "write_response"]
 
-_ALPHABETS = {"h": HEXADECIMAL, "d": "123456789", "a": None}
+_ALPHABETS = {"h": HEXADECIMAL, "d": "123456789", "a": ALPHANUMERIC}
 _BLANK = re.compile(r"\{([ahd])(\d+)\}")
 
 
@@ -62,21 +71,28 @@ def write_response(
         return Response.of(202, b"", writer.headers)
     if asked.get("deferred") is True:
         promise = {"request_id": response.request_id or spelled(writer.dialect.answer_id, writer.ids)}
-        return typed(json_response(promise, headers=writer.headers), writer.dialect.json_type)
+        return json_response(promise, headers=writer.headers, content_type=writer.dialect.json_type)
     if asked.get("stream") is True:
         frames = list(writer.frames(mapping(asked.get("stream_options"))))
         return stream_response(frames, writer.headers, writer.dialect.stream_type)
-    return typed(json_response(writer.body(), headers=writer.headers), writer.dialect.json_type)
+    return json_response(writer.body(), headers=writer.headers, content_type=writer.dialect.json_type)
 
 
 def spelled(pattern: str, ids: Ids) -> str:
     """Return a new id, with the blanks of its pattern filled in."""
+    return "".join(
+        [piece if isinstance(piece, str) else ids.new("", *piece) for piece in _pieces_of(pattern)]
+    )
 
-    def fill(blank: re.Match[str]) -> str:
-        alphabet = _ALPHABETS[blank[1]]
-        return ids.new("", int(blank[2]), alphabet) if alphabet else ids.new("", int(blank[2]))
 
-    return _BLANK.sub(fill, pattern.replace("{created}", str(CREATED)))
+@cache
+def _pieces_of(pattern: str) -> list[str | tuple[int, str]]:
+    """Return what a pattern says, and for each blank how many characters of which alphabet it wants."""
+    said, *blanks = _BLANK.split(pattern.replace("{created}", str(CREATED)))
+    pieces: list[str | tuple[int, str]] = [said]
+    for alphabet, length, more in zip(*[iter(blanks)] * 3, strict=True):
+        pieces += [(int(length), _ALPHABETS[alphabet]), more]
+    return [piece for piece in pieces if piece]
 
 
 def request_headers(dialect: Dialect, ids: Ids, given: str | None = None) -> Headers:
@@ -85,12 +101,6 @@ def request_headers(dialect: Dialect, ids: Ids, given: str | None = None) -> Hea
         return ()
     name, pattern = dialect.request_id
     return ((name, given or spelled(pattern, ids)),)
-
-
-def typed(response: Response, content_type: str) -> Response:
-    """Return the response with another content type."""
-    others = tuple(header for header in response.headers if header[0] != "content-type")
-    return replace(response, headers=(("content-type", content_type), *others))
 
 
 class _Writer:
@@ -185,7 +195,7 @@ class _Writer:
         return call.id or spelled(self.dialect.call_id, self.ids)
 
     def _finish(self, choice: Choice) -> str:
-        calls = any(isinstance(content, ToolCall) for content in choice.contents)
+        calls = any(content.type == "tool_call" for content in choice.contents)
         if calls and self._functions:
             return "function_call"
         reason, raw = choice.finish_reason, choice.raw_finish_reason

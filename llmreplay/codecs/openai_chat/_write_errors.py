@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llmreplay.codecs._encoding import Ids, compact, json_response, retry_headers
 from llmreplay.codecs._json import mapping
 from llmreplay.codecs.openai_chat._dialects import dialect_of
-from llmreplay.codecs.openai_chat._write import request_headers, typed
+from llmreplay.codecs.openai_chat._write import request_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -423,7 +423,7 @@ def write_error(  # noqa: PLR0913  what an error can say, each by name
     words = _words(kind, dialect, request, message=message, code=code, status=status)
     body = _SHAPES[dialect.errors][0](words, _model(request))
     headers = (*request_headers(dialect, Ids(request)), *retry_headers(kind, retry_after))
-    return typed(json_response(body, words.status, headers), dialect.json_type)
+    return json_response(body, words.status, headers, dialect.json_type)
 
 
 def write_stream_error(kind: ErrorKind, request: Request, *, message: str | None = None) -> bytes:

@@ -14,7 +14,7 @@ from llmreplay.codecs._encoding import STRICT_HEADER, Ids, Rejection, json_respo
 from llmreplay.codecs._json import each, mapping, optional, text
 from llmreplay.codecs._rules import Rule, first
 from llmreplay.codecs.openai_chat._dialects import dialect_of
-from llmreplay.codecs.openai_chat._write import request_headers, typed
+from llmreplay.codecs.openai_chat._write import request_headers
 from llmreplay.codecs.openai_responses._write_errors import error_body
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def check(request: Request, excepted: Collection[str] = ()) -> Rejection | None:
         return None
     rule, message, param, code = found
     headers = (*request_headers(dialect, Ids(request)), (STRICT_HEADER, rule))
-    answer = json_response(error_body(message, code=code, param=param), 400, headers)
-    return Rejection(rule, message, typed(answer, kind))
+    answer = json_response(error_body(message, code=code, param=param), 400, headers, kind)
+    return Rejection(rule, message, answer)
 
 
 def _problems(body: dict[str, Any], items: list[dict[str, Any]]) -> Iterator[_Found]:

@@ -23,7 +23,7 @@ from llmreplay.codecs._encoding import (
 from llmreplay.codecs._json import listed, mapping
 from llmreplay.codecs._usage import normalise
 from llmreplay.codecs.openai_chat._dialects import dialect_of
-from llmreplay.codecs.openai_chat._write import request_headers, typed
+from llmreplay.codecs.openai_chat._write import request_headers
 from llmreplay.codecs.openai_responses._items import write_call, write_reasoning
 from llmreplay.codecs.openai_responses._stream import FINISH
 from llmreplay.codecs.openai_responses._write_stream import events, frame
@@ -54,7 +54,7 @@ def write_response(response: CompletionResponse, request: Request, turn: int, cu
     whole = _whole(response, asked, ids)
     headers = request_headers(dialect, ids, response.request_id)
     if asked.get("stream") is not True:
-        return typed(json_response(whole, headers=headers), dialect.json_type)
+        return json_response(whole, headers=headers, content_type=dialect.json_type)
     padded = dialect.padding and mapping(asked.get("stream_options")).get("include_obfuscation") is not False
     named = dialect.name not in _UNNAMED
     frames = [frame(event, named=named) for event in events(whole, cut, ids if padded else None)]

@@ -14,7 +14,7 @@ from llmreplay.codecs._encoding import Ids, json_response, retry_headers
 from llmreplay.codecs._json import mapping, optional
 from llmreplay.codecs.openai_chat import _write_errors as chat
 from llmreplay.codecs.openai_chat._dialects import dialect_of
-from llmreplay.codecs.openai_chat._write import request_headers, typed
+from llmreplay.codecs.openai_chat._write import request_headers
 from llmreplay.codecs.openai_responses._write_stream import frame
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def write_error(  # noqa: PLR0913  what an error can say, each by name
     words = _words(kind, request, status)
     body = error_body(message or words.message, words.type, code or words.code, words.param)
     headers = (*request_headers(dialect, Ids(request)), *retry_headers(kind, retry_after))
-    return typed(json_response(body, words.status, headers), dialect.json_type)
+    return json_response(body, words.status, headers, dialect.json_type)
 
 
 def write_stream_error(kind: ErrorKind, request: Request, message: str | None) -> bytes:
