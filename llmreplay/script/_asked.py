@@ -26,12 +26,16 @@ CHOOSY = frozenset({"vocabulary", "bedrock_invoke", "embeddings"})
 
 
 class Asked:
-    """What one call asked, `raw` as it came; raises `CompletionError` if that is no request of its wire."""
+    """What one call asked, `raw` as it came; `deferred` says whether the answer may be put off.
+
+    Raises `CompletionError` if that is no request of its wire.
+    """
 
     def __init__(self, raw: Request, codec: Any) -> None:
         self.raw, self._codec = raw, codec
         if codec.name in CHOOSY or not isinstance(raw.json, dict):
             _ = self.request
+        self.deferred = mapping(raw.json).get("deferred") is True and self.request.deferred is True
 
     @cached_property
     def request(self) -> CompletionRequest:
@@ -39,7 +43,6 @@ class Asked:
         request: CompletionRequest = self._codec.decode_request(self.raw)
         return request
 
-    @property
-    def deferred(self) -> bool:
-        """Whether the answer may be put off."""
-        return mapping(self.raw.json).get("deferred") is True and self.request.deferred is True
+    def settle(self) -> None:
+        """Keep no more in memory than came: a script may be asked thousands of times."""
+        vars(self.raw).pop("json", None)

@@ -207,6 +207,7 @@ class Script:
             exchange = Exchange(asked.raw, failure=answer, provenance=_SCRIPTED)
         else:
             exchange = Exchange(asked.raw, answer, provenance=_SCRIPTED)
+        asked.settle()
         with self._lock:
             self._asked.append((asked, exchange))
         return exchange
@@ -214,6 +215,8 @@ class Script:
     def _rendered(
         self, step: Any, request: Request, asked: Asked, codec: Encoder, number: int
     ) -> Response | Failure:
+        if isinstance(step, Turn):
+            return self._spoken(step, request, asked, codec, number)
         if isinstance(step, Respond):
             return self._rendered(_step(step.function(asked.request)), request, asked, codec, number)
         if isinstance(step, Fail):
@@ -221,12 +224,10 @@ class Script:
             if step.during is not None:
                 whole = self._rendered(step.during, request, asked, codec, number)
             return failed(step, request, codec, whole if isinstance(whole, Response) else None)
-        if isinstance(step, Cut | Spoil):
-            whole = self._rendered(step.turn, request, asked, codec, number)
-            if isinstance(whole, Failure):
-                return whole
-            return cut_off(step, whole) if isinstance(step, Cut) else spoilt(step, whole)
-        return self._spoken(step, request, asked, codec, number)
+        whole = self._rendered(step.turn, request, asked, codec, number)
+        if isinstance(whole, Failure):
+            return whole
+        return cut_off(step, whole) if isinstance(step, Cut) else spoilt(step, whole)
 
     def _spoken(self, turn: Turn, request: Request, asked: Asked, codec: Encoder, number: int) -> Response:
         if self._strict and (made := [call for choice in (turn, *turn.others) for call in choice.calls]):

@@ -103,6 +103,11 @@ def request_headers(dialect: Dialect, ids: Ids, given: str | None = None) -> Hea
     return ((name, given or spelled(pattern, ids)),)
 
 
+def _deployment(request: Request) -> str:
+    """Return what Azure's addresses say in the place of a model."""
+    return request.path.partition("/deployments/")[2].partition("/")[0]
+
+
 class _Writer:
     """One answer in the making, for one request."""
 
@@ -111,14 +116,13 @@ class _Writer:
     ) -> None:
         self.dialect, self.ids, self._response, self._cut = dialect, ids, response, cut
         asked = mapping(request.json)
-        deployment = request.path.partition("/deployments/")[2].partition("/")[0]
         self._id = response.response_id or spelled(dialect.answer_id, ids)
         self.headers = request_headers(dialect, ids, response.request_id)
         self._functions = bool(asked.get("functions")) and not asked.get("tools")
         self._head: dict[str, Any] = {
             "id": self._id,
             "created": CREATED if response.created is None else response.created,
-            "model": response.model or asked.get("model") or deployment or "model",
+            "model": response.model or asked.get("model") or _deployment(request) or "model",
         }
         self._tail: dict[str, Any] = {}
         if dialect.fingerprint is None or dialect.fingerprint or response.system_fingerprint:
