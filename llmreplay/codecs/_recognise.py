@@ -2,7 +2,8 @@
 
 Rules:
 
-* Called for every HTTP request of a process: string operations only, no JSON, no pydantic.
+* Called for every HTTP request of a process: string operations only, no JSON, no pydantic; an address is
+  looked at once.
 * The end of the path decides, so that version prefixes, base paths of proxies, Azure deployments
   and Vertex projects need no list. Where others use the same end (`/messages`, `/chat`), the host,
   a header or a key in the body has to confirm it.
@@ -11,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,18 +36,22 @@ def recognise(request: Request) -> str | None:
     `writer`, `sourcegraph`, and our own `vocabulary`; and by purpose, whatever the provider: `embeddings`,
     `rerank`, `count_tokens`, `images`, `audio`, `moderations`.
     """
-    url = request.url
-    if request.method not in _METHODS:
+    told = _by_address(request.method, request.url)
+    return told if told is None or isinstance(told, str) else told(request)
+
+
+@lru_cache(maxsize=256)  # a suite asks at few addresses
+def _by_address(method: str, url: str) -> str | Callable[[Request], str | None] | None:
+    """Return what method and URL tell of the wire; what decides about the rest, where they are not enough."""
+    if method not in _METHODS:
         # The only answer of a model that is fetched: xAI's, if it was asked to defer it.
-        return "openai_chat" if "/chat/deferred-completion/" in url and request.method == "GET" else None
+        return "openai_chat" if "/chat/deferred-completion/" in url and method == "GET" else None
     path = url.partition("?")[0].partition("#")[0].rstrip("/")
     head, _, last = path.rpartition("/")
     told = _BY_END.get(last)
     if told is None:
-        if ":" in last:
-            return _by_action(head, last.rpartition(":")[2])
-        return _huggingface(path, head, request)
-    return told if isinstance(told, str) else told(path, head, request)
+        return _by_action(head, last.rpartition(":")[2]) if ":" in last else _huggingface(path)
+    return told if isinstance(told, str) else partial(told, path, head)
 
 
 def _host(url: str) -> str:
@@ -175,7 +181,7 @@ def _by_action(head: str, action: str) -> str | None:
     return name if name != "vertex_predict" or "/publishers/" in head else None
 
 
-def _huggingface(path: str, _head: str, _request: Request) -> str | None:
+def _huggingface(path: str) -> str | None:
     if "huggingface.co/" not in path:
         return None
     return "huggingface" if "/models/" in path or "/pipeline/" in path else None
