@@ -137,6 +137,7 @@ class _Loan:
             if self._borrowers == 0 and self._lending is not None:
                 self._lending.__class__ = os._Environ  # noqa: SLF001
                 self._lending = None
+                _lent.clear()
 
 
 _lent: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -86,6 +87,13 @@ def test_child_processes_see_no_dummy():
         told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 
     assert told.stdout.strip() == "None"
+
+
+def test_a_copy_that_outlives_the_session_has_no_dummy():
+    with use_script():
+        taken = copy.copy(os.environ)  # noqa: PLW1507  this one shares what is below
+
+    assert "OPENAI_API_KEY" not in taken
 
 
 def test_an_environment_that_a_test_has_made_up_is_left_as_it_is(monkeypatch):

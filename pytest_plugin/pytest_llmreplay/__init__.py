@@ -284,7 +284,7 @@ def llm_cassette() -> Iterator[Cassette]:
     __tracebackhide__ = True
     from pytest_llmreplay import _life  # noqa: PLC0415  see the rules on top
 
-    item = _running.item
+    item = _this_test("llm_cassette")
     session = _life.open_cassette(item)
     try:
         yield session.cassette
@@ -299,7 +299,7 @@ def llm_script() -> Iterator[Script]:
     from llmreplay import Script  # noqa: PLC0415  see the rules on top
     from pytest_llmreplay import _life  # noqa: PLC0415
 
-    script, item = Script(), _running.item
+    script, item = Script(), _this_test("llm_script")
     session = _life.open_script(item, script)
     try:
         yield script
@@ -314,12 +314,21 @@ def llm_model() -> Iterator[ScriptedModel]:
     from llmreplay import ScriptedModel  # noqa: PLC0415  see the rules on top
     from pytest_llmreplay import _life  # noqa: PLC0415
 
-    model, item = ScriptedModel(), _running.item
+    model, item = ScriptedModel(), _this_test("llm_model")
     _life.begin(item, model.session)
     try:
         yield model
     finally:
         _life.close(item, model.session)
+
+
+def _this_test(fixture: str) -> pytest.Item:
+    item: pytest.Item | None = getattr(_running, "item", None)
+    if item is None:
+        raise pytest.UsageError(
+            f"{fixture} is for a test: ask for it in the set-up of one, or in the test itself"
+        )
+    return item
 
 
 @pytest.fixture

@@ -130,6 +130,36 @@ def test_fixtures_may_be_asked_for_by_name_in_the_course_of_a_test(project):
     assert sorted(project.asked) == ["one", "two"]
 
 
+def test_a_fixture_that_is_asked_for_when_the_test_is_over_says_so(project):
+    project.tests("""
+        @pytest.fixture
+        def late(request):
+            yield
+            request.getfixturevalue("llm_cassette")
+
+        def test_it(late): pass
+    """)
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*llm_cassette*"])
+
+
+@pytest.mark.parametrize("fixture", ["llm_cassette", "llm_script", "llm_model"])
+def test_a_fixture_that_another_thread_asks_for_says_so(project, fixture):
+    project.tests(f"""
+        def test_it(request):
+            with ThreadPoolExecutor() as pool:
+                pool.submit(request.getfixturevalue, "{fixture}").result()
+    """)
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*{fixture} is for a test: ask for it in the set-up of one*"])
+
+
 @pytest.mark.parametrize("option", ["--llm-record=all", "--llm-unused=fail", "--llm-network=block"])
 def test_options_say_nothing_to_a_test_without_a_cassette(project, option):
     project.tests("""
