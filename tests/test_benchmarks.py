@@ -27,6 +27,7 @@ def figures(*arguments: str) -> dict:
         (["import", "--rounds", "1"], 2),
         (["script", "--requests", "5"], 1),
         (["clients", "--rounds", "1"], 3),
+        (["first-token", "--rounds", "1", "--delay", "0.01"], 4),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
