@@ -67,7 +67,10 @@ def _secret_names(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if _SECRET_NAME.search(name)]
 
 
-class _Lending(os._Environ[str]):  # noqa: SLF001  it has no other name
+_value = os._Environ.__getitem__  # noqa: SLF001  it has no other name
+
+
+class _Lending(os._Environ[str]):  # noqa: SLF001
     """The environment with a dummy for each key of a provider that has no value.
 
     This class takes the place of that of `os.environ`: nothing is set that would have to be unset, twenty
@@ -75,13 +78,12 @@ class _Lending(os._Environ[str]):  # noqa: SLF001  it has no other name
     """
 
     def __getitem__(self, key: str) -> str:
+        if key not in _lent:
+            return _value(self, key)
         try:
-            value = super().__getitem__(key)
+            return _value(self, key) or DUMMY_KEY
         except KeyError:
-            if key in _lent:
-                return DUMMY_KEY
-            raise
-        return DUMMY_KEY if not value and key in _lent else value
+            return DUMMY_KEY
 
     def __setitem__(self, key: str, value: str) -> None:
         if value == DUMMY_KEY and key in KEYS:

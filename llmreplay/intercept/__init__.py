@@ -22,29 +22,32 @@ __all__ = ["AsyncRecordingTransport", "RecordingTransport", "hold", "install", "
 _lock = threading.Lock()
 _installed = 0
 _holds = 0
+_complete = False
 
 
 def install() -> None:
     """Put every edge in place; each call needs one of `uninstall`."""
-    global _installed  # noqa: PLW0603  the edges belong to the process
+    global _installed, _complete  # noqa: PLW0603  the edges belong to the process
     with _lock:
         _installed += 1
         if _installed == 1:
             _socket.install()
         # Each time, since somebody may have put something over them meanwhile.
-        _httpx.install()
-        _aiohttp.install()
-        _vcrpy.install()
-        _loops.install()
+        if not (_complete and _libraries.untouched()):
+            _httpx.install()
+            _aiohttp.install()
+            _vcrpy.install()
+            _loops.install()
+            _complete = True
 
 
 def uninstall() -> None:
     """Take the edges out again when nobody needs them any more."""
-    global _installed  # noqa: PLW0603
+    global _installed, _complete  # noqa: PLW0603
     with _lock:
         _installed -= 1
         if _installed == 0:
-            _vcrpy.sleep()
+            _complete = _complete and not _vcrpy.sleep()
             _take_out_unless_held()
 
 
@@ -68,8 +71,10 @@ def release() -> None:
 
 
 def _take_out_unless_held() -> None:
+    global _complete  # noqa: PLW0603
     if _holds:
         return
+    _complete = False
     _libraries.stop_watching()
     _loops.uninstall()
     _vcrpy.uninstall()

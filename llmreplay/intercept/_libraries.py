@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-__all__ = ["REAL", "Patches", "stop_watching", "when_imported"]
+__all__ = ["REAL", "Patches", "stop_watching", "untouched", "when_imported"]
 
 # What an edge stands for, noted on the edge itself.
 REAL = "_llmreplay_real"
+
+
+_all: list[Patches] = []
 
 
 class Patches:
@@ -33,6 +36,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._put: dict[tuple[Any, str], tuple[Any, Any]] = {}
+        _all.append(self)
 
     def put(self, owner: Any, method: str, edge: Callable[[Any], Any]) -> None:
         """Replace a method of a class by what `edge` makes of it, unless that is done already.
@@ -51,6 +55,11 @@ class Patches:
             setattr(ours, REAL, real)
         self._put[owner, method] = (real, ours)
         setattr(owner, method, ours)
+
+    @property
+    def stand(self) -> bool:
+        """Whether each is where it was put."""
+        return all(getattr(owner, method) is put[1] for (owner, method), put in self._put.items())
 
     def take_out(self) -> None:
         """Put everything back, where nobody has put something else over it."""
@@ -75,6 +84,16 @@ def when_imported(name: str, patch: Callable[[ModuleType], None]) -> None:
             # It may be half imported by another thread: this waits for the rest.
             library = _whole[name] = importlib.import_module(name)
         patch(library)
+
+
+def untouched() -> bool:
+    """Tell whether all is as it was left: every edge, and the libraries that are there or are waited for."""
+    modules = sys.modules
+    return (
+        _finder in sys.meta_path
+        and all(modules.get(name) is _whole.get(name) for name in _finder.awaited)
+        and all(patches.stand for patches in _all)
+    )
 
 
 def stop_watching() -> None:
@@ -120,6 +139,7 @@ class _Finder(MetaPathFinder):
                 del loader.exec_module
                 if name in self.awaited:
                     self.awaited[name](module)
+                    _whole[name] = module
 
         loader.exec_module = exec_module
 

@@ -60,8 +60,8 @@ def install() -> None:
             _put_places()
 
 
-def sleep() -> None:
-    """Take out what vcrpy gave, if it is awake; whoever asks next in a session wakes it again."""
+def sleep() -> bool:
+    """Take out everything if vcrpy is awake, and tell whether it was; the next session puts in the alarms."""
     global _awake  # noqa: PLW0603  the edges belong to the process
     with _lock:
         if _awake is not None:
@@ -69,6 +69,8 @@ def sleep() -> None:
                 remover.__exit__(None, None, None)
             _awake = None
             _patches.take_out()
+            return True
+    return False
 
 
 def uninstall() -> None:

@@ -161,6 +161,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         account.close()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass over folders that hold cassettes and nothing else."""
+    if collection_path.name != "cassettes" and not _is_their_root(collection_path, config):
+        return None
+    from pytest_llmreplay import _folders  # noqa: PLC0415  see the rules on top
+
+    return _folders.has_only_cassettes(collection_path) or None
+
+
+def _is_their_root(path: Path, config: pytest.Config) -> bool:
+    configured: str = config.getini("llm_cassette_dir")
+    return bool(configured) and path == config.rootpath / configured
+
+
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Note that a part of the tests does not run: what nobody asks for may be theirs."""
     config = items[0].config

@@ -17,6 +17,7 @@ import pytest
 import llmreplay.codecs._usage
 import llmreplay.environment
 import llmreplay.use
+import pytest_llmreplay._folders
 import pytest_llmreplay._life
 import pytest_llmreplay._options
 import pytest_llmreplay._vcr

@@ -97,6 +97,78 @@ def test_between_two_tests_with_cassettes_nothing_is_answered_and_no_key_is_lent
     assert project.asked.count("one") == 1
 
 
+@pytest.fixture
+def visited(project):
+    """A run that tells which folders and files pytest asks about."""
+    project.write(
+        "conftest.py",
+        """
+        VISITED = []
+
+        def pytest_collect_file(file_path):
+            VISITED.append(file_path.name)
+
+        def pytest_terminal_summary(terminalreporter):
+            terminalreporter.write_line(f"visited: {sorted(VISITED)}")
+        """,
+    )
+
+    def run(*args):
+        (told,) = [line for line in project.run(*args).outlines if line.startswith("visited: ")]
+        return told.removeprefix("visited: ")
+
+    return run
+
+
+RECORDED = """
+    @pytest.mark.llm_cassette
+    def test_it():
+        assert ask("one") == "re one"
+"""
+
+
+@pytest.mark.parametrize("folder", ["", "recorded/by_llmreplay"])
+def test_pytest_is_not_asked_about_each_cassette(project, visited, folder):
+    if folder:
+        project.ini(f"llm_cassette_dir = {folder}")
+    project.tests(RECORDED)
+    project.record()
+    (cassette,) = project.root.rglob("*.yaml")
+    cassette.with_name("test_it.failed.yaml").write_bytes(cassette.read_bytes())
+
+    assert "test_it.yaml" not in visited()
+    assert "test_it.py" in visited()
+    # Whoever names one means it.
+    assert "test_it.yaml" in visited(str(cassette.parent.parent))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("cassettes/test_more.py", "def test_more(): pass"), ("cassettes/deep/case.yml", "name: a case")],
+)
+def test_a_folder_of_cassettes_with_something_else_in_it_is_looked_at(project, visited, name, text):
+    project.tests(RECORDED)
+    project.record()
+    project.write(name, text)
+
+    assert name.rpartition("/")[2] in visited()
+
+
+@pytest.mark.parametrize("text", ["", "stages: []", "interactions: []"])
+def test_files_of_others_in_a_folder_of_that_name_are_looked_at(project, visited, text):
+    project.tests("def test_it(): pass")
+    project.write("cassettes/test_it/case.yaml", text)
+
+    assert "case.yaml" in visited()
+
+
+def test_an_empty_folder_of_that_name_is_nothing_to_anybody(project, visited):
+    project.tests("def test_it(): pass")
+    (project.root / "cassettes").mkdir()
+
+    assert "test_it.py" in visited()
+
+
 def test_the_edges_are_taken_out_at_the_end_of_a_run(project):
     before = httpx.HTTPTransport.handle_request
     project.tests("""
