@@ -236,7 +236,18 @@ def test_the_ends_of_http_chunks_are_told_again(tape, framing, ends):
     with Server(Reply.sse(PIECES, lockstep=True, framing=framing)) as server:
         url = server.url + CHAT
         bare, live, played = twice(tape, use)
-    assert bare == live == played == [(piece, ends) for piece in PIECES]
+    assert with_their_ends(bare) == with_their_ends(live) == played == [(piece, ends) for piece in PIECES]
+
+
+def with_their_ends(seen: list[tuple[bytes, bool]]) -> list[tuple[bytes, bool]]:
+    """Put ends that came by themselves to their data: a network may part what was sent at once."""
+    put: list[tuple[bytes, bool]] = []
+    for data, end in seen:
+        if data or not put:
+            put.append((data, end))
+        else:
+            put[-1] = (put[-1][0], end)
+    return put
 
 
 def test_a_slow_reader_gets_each_chunk_by_itself(tape):
