@@ -27,14 +27,12 @@ class Call:
     __slots__ = ("_exchange", "number")
 
     def __init__(self, exchange: Exchange, number: int = 0) -> None:
-        self._exchange: Exchange | None = exchange
+        self._exchange = exchange
         self.number = number
 
     @property
     def exchange(self) -> Exchange:
         """The exchange; it is the same one each time."""
-        if self._exchange is None:  # pragma: no cover  only one that was played begins without
-            raise ValueError("a call has an exchange")
         return self._exchange
 
     @property
@@ -59,7 +57,7 @@ class Played(Call):
     test by test.
     """
 
-    __slots__ = ("_entry", "_kept", "_request", "_rules", "wire")
+    __slots__ = ("_entry", "_kept", "_made", "_request", "_rules", "wire")
 
     def __init__(
         self,
@@ -69,12 +67,12 @@ class Played(Call):
         request: Request | Headers,
         rules: Callable[[], Redaction],
     ) -> None:
-        self._exchange = None
         self.number = number
         self.wire = wire
         self._entry = entry
         self._request = request
         self._rules = rules
+        self._made: Exchange | None = None
         self._kept: Response | Failure | None = None
 
     def keep(self, outcome: Response | Failure) -> None:
@@ -85,14 +83,18 @@ class Played(Call):
     def exchange(self) -> Exchange:
         """The exchange; it is the same one each time."""
         with _making:
-            if self._exchange is None:
+            if self._made is None:
                 request = self._request
                 if isinstance(request, tuple):
                     request = self._rules().request(replace(self._entry.asked(), headers=request))
-                self._exchange = self._entry.answer(request)
-        return self._exchange
+                self._made = self._entry.answer(request)
+        return self._made
 
     @property
     def outcome(self) -> Response | Failure:
         """What came of the request, read from the file unless it was kept."""
         return self._kept or self._entry.outcome()
+
+    def holds(self, exchange: Exchange) -> bool:
+        """Tell whether it is this exchange, without making one."""
+        return self._made is exchange
