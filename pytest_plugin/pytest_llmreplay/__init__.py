@@ -242,7 +242,6 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Judge the session when the test is over, while it can still be failed."""
     __tracebackhide__ = True
-    sessions = item.stash.get(_SESSIONS, [])
     before, _running.item = getattr(_running, "item", None), item
     try:
         result = yield
@@ -251,6 +250,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         raise
     finally:
         _running.item = before
+    # Not before: a test may ask for a session in its course.
+    sessions = item.stash.get(_SESSIONS, [])
     if not sessions:
         return result
     # A unittest.TestCase does not raise: pytest keeps here what it will report.
@@ -264,7 +265,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         from pytest_llmreplay import _shared  # noqa: PLC0415  see the rules on top
 
         for session in sessions:
-            _shared.judge(item, session)
+            _shared.judge(session)
         pytest.fail("\n\n".join(complaints), pytrace=False)
     return result
 

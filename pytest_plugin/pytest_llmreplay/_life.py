@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from llmreplay import Script
     from llmreplay.session import Session
 
-__all__ = ["begin", "close", "let_go", "open_cassette", "open_script"]
+__all__ = ["OF_MANY", "begin", "close", "let_go", "open_cassette", "open_script"]
 
 # What a mode does to a file that an earlier test of the same run has recorded: tests may share one.
 _LATER = {"rewrite": "all", "once": "new_episodes"}
 
-# Sessions that tests of a wider scope share: their life is for `_shared` to end.
-_OVERRIDES_NOTHING = pytest.StashKey[bool]()
+OF_MANY: WeakSet[Session] = WeakSet()
+"""Sessions that the tests of a wider scope share: their life is for `_shared` to end."""
 
-_of_many: WeakSet[Session] = WeakSet()
+_OVERRIDES_NOTHING = pytest.StashKey[bool]()
 
 
 def open_cassette(item: pytest.Item) -> Session:
@@ -48,7 +48,7 @@ def open_cassette(item: pytest.Item) -> Session:
             from pytest_llmreplay import _shared  # noqa: PLC0415  few tests share a cassette
 
             session = _shared.resume(item, path, options, scope, partial(_done, item.config, None))
-            _of_many.add(session)
+            OF_MANY.add(session)
     except (LLMReplayError, pytest.UsageError) as misuse:
         told = f"{item.nodeid} cannot use its cassette: {misuse}"
     else:
@@ -83,7 +83,7 @@ def close(item: pytest.Item, session: Session) -> None:
         del vars(item)["addfinalizer"]
     complaint = ""
     failed = not _went_well(item.stash[_OUTCOMES], session)
-    if session in _of_many:
+    if session in OF_MANY:
         from pytest_llmreplay import _shared  # noqa: PLC0415  see `open_cassette`
 
         if complaint := _shared.suspend(item, session, failed=failed):

@@ -19,6 +19,7 @@ import pytest
 from llmreplay import use
 from llmreplay.errors import LLMReplayError
 from pytest_llmreplay import _DESELECTED, _options
+from pytest_llmreplay._life import OF_MANY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmreplay.session import Session
 
-__all__ = ["SCOPES", "holds", "judge", "resume", "suspend"]
+__all__ = ["SCOPES", "judge", "resume", "suspend"]
 
 SCOPES: dict[str, type[pytest.Collector]] = {
     "class": pytest.Class,
@@ -80,11 +81,6 @@ def resume(
     return one.session
 
 
-def holds(item: pytest.Item, session: Session) -> bool:
-    """Tell whether a session is shared with other tests."""
-    return any(one.session is session for _, one in _all(item))
-
-
 def suspend(item: pytest.Item, session: Session, *, failed: bool) -> str:
     """Take a shared session out after a test, and return what it has to complain of."""
     use.suspend(session)
@@ -96,9 +92,9 @@ def suspend(item: pytest.Item, session: Session, *, failed: bool) -> str:
     return "" if complaint is None else str(complaint)
 
 
-def judge(item: pytest.Item, session: Session) -> None:
+def judge(session: Session) -> None:
     """Take what was told of a test as told, and go on."""
-    if holds(item, session):
+    if session in OF_MANY:
         session.refusals.clear()
     else:
         session.acknowledge()

@@ -202,6 +202,23 @@ def test_fixtures_may_be_asked_for_by_name_in_the_course_of_a_test(project):
     assert sorted(project.asked) == ["one", "two"]
 
 
+def test_a_session_that_is_asked_for_in_the_course_of_a_test_fails_the_test_itself(project):
+    project.tests("""
+        import contextlib
+
+        def test_it(request):
+            request.getfixturevalue("llm_cassette")
+            with contextlib.suppress(BaseException):
+                ask("never recorded")
+    """)
+
+    result = project.run()
+
+    # Not its teardown: that would be an error beside a test that passed.
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*1 request had to be refused, and the code under test hid it*"])
+
+
 def test_a_fixture_that_is_asked_for_when_the_test_is_over_says_so(project):
     project.tests("""
         @pytest.fixture
