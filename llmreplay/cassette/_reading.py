@@ -31,6 +31,8 @@ FOREIGN = {
 }
 """The formats that are never recorded to, with the module of each, imported when a file may be one."""
 
+_READERS = {"vcr": "_vcr", **FOREIGN}
+
 
 def bytes_of(path: Path) -> bytes | None:
     """Return the content of a file, None if there is none; raises `CassetteError` if it cannot be read."""
@@ -76,11 +78,11 @@ def format_of(data: bytes | None) -> str | None:
         return None
     if _native.looks_like(data):
         return "llmreplay"
-    return next((name for name in ("vcr", *FOREIGN) if _reader(name).looks_like(data)), None)
+    return next((name for name in _READERS if _reader(name).looks_like(data)), None)
 
 
 def _reader(name: str) -> Any:
-    return import_module(f"llmreplay.cassette.{'_vcr' if name == 'vcr' else FOREIGN[name]}")
+    return import_module(f"llmreplay.cassette.{_READERS[name]}")
 
 
 def refuse_foreign(path: Path, *names: str | None) -> None:
